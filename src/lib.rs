@@ -1,1 +1,7 @@
-//! jumar.
+//! jumar runs experiment pipelines that never slip back.
+//!
+//! The rooms, from the top: [`cli`] turns arguments into calls and results into words and exit codes; [`script`] is the
+//! Rhai host; [`run`] walks the plan; [`plan`] is what is to be done, [`ui`] is how it looks; [`state`] keeps what
+//! happened, [`exec`] runs commands. Arrows point downward only; see `ARCHITECTURE.md`.
+
+pub mod plan;

@@ -1,0 +1,282 @@
+//! The phases in their order and the arrows between them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Origin, Phase};
+
+/// A plan that cannot be: each variant names the phases, and where they were declared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Two phases of one name.
+    #[error("phase `{name}` is declared twice{}", first.as_ref().map(|o| format!(" (first at {o})")).unwrap_or_default())]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// Where the first one is.
+        first: Option<Origin>,
+    },
+    /// A name that cannot be a key of the state file.
+    #[error("`{name}` cannot be a phase name: {why}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A dependency that nobody declared.
+    #[error("phase `{phase}` comes after `{missing}`, but no phase has that name{}", near.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownDependency {
+        /// The phase that waits.
+        phase: String,
+        /// What it waits for.
+        missing: String,
+        /// A declared name that is close.
+        near: Option<String>,
+        /// Where the waiting phase was declared.
+        origin: Option<Origin>,
+    },
+    /// Phases that wait for each other.
+    #[error("phases wait for each other in a circle: {}", path.join(" → "))]
+    Cycle {
+        /// The circle, its first name repeated at the end.
+        path: Vec<String>,
+        /// Where its first phase was declared.
+        origin: Option<Origin>,
+    },
+    /// Two phases that `--phase N` would both mean.
+    #[error("phases `{first}` and `{second}` both have number {number}")]
+    DuplicateNumber {
+        /// The number.
+        number: i64,
+        /// The one that had it.
+        first: String,
+        /// The one that wants it too.
+        second: String,
+    },
+}
+
+impl PlanError {
+    /// Where the mistake was made, when that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            PlanError::UnknownDependency { origin, .. } | PlanError::Cycle { origin, .. } => origin.as_ref(),
+            PlanError::Duplicate { .. } | PlanError::BadName { .. } | PlanError::DuplicateNumber { .. } => None,
+        }
+    }
+}
+
+/// The declared phases, in the order of their declaration.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    phases: Vec<Arc<Phase>>,
+    index: HashMap<String, usize>,
+    numbers: HashMap<i64, usize>,
+}
+
+impl Plan {
+    /// Appends a phase.
+    ///
+    /// # Errors
+    /// [`PlanError::Duplicate`], [`PlanError::DuplicateNumber`] or [`PlanError::BadName`]; the plan is then as before.
+    pub fn add(&mut self, phase: Phase) -> Result<(), PlanError> {
+        if let Some(why) = name_fault(&phase.name) {
+            return Err(PlanError::BadName { name: phase.name, why });
+        }
+        if let Some(&first) = self.index.get(&phase.name) {
+            return Err(PlanError::Duplicate { name: phase.name, first: self.phases[first].origin.clone() });
+        }
+        if let Some(number) = phase.number {
+            if let Some(&first) = self.numbers.get(&number) {
+                return Err(PlanError::DuplicateNumber { number, first: self.phases[first].name.clone(), second: phase.name });
+            }
+            self.numbers.insert(number, self.phases.len());
+        }
+        self.index.insert(phase.name.clone(), self.phases.len());
+        self.phases.push(Arc::new(phase));
+        Ok(())
+    }
+
+    /// The phases in order.
+    pub fn phases(&self) -> &[Arc<Phase>] {
+        &self.phases
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.phases.len()
+    }
+
+    /// Whether the script declared none.
+    pub fn is_empty(&self) -> bool {
+        self.phases.is_empty()
+    }
+
+    /// The place of a phase in the order.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// The phase of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Phase>> {
+        self.position(name).map(|i| &self.phases[i])
+    }
+
+    /// What a person means by a phase's name or number.
+    pub fn find(&self, name_or_number: &str) -> Option<usize> {
+        self.position(name_or_number).or_else(|| self.numbers.get(&name_or_number.parse().ok()?).copied())
+    }
+
+    /// The declared name that is closest to a mistyped one.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        nearest(name, self.phases.iter().map(|p| p.name.as_str()))
+    }
+
+    /// Checks the arrows: every dependency exists and there is no circle.
+    ///
+    /// # Errors
+    /// [`PlanError::UnknownDependency`] or [`PlanError::Cycle`].
+    pub fn validate(&self) -> Result<(), PlanError> {
+        for phase in &self.phases {
+            for name in phase.after.iter().chain(&phase.after_any) {
+                if !self.index.contains_key(name) {
+                    return Err(PlanError::UnknownDependency { phase: phase.name.clone(), missing: name.clone(), near: self.nearest(name), origin: phase.origin.clone() });
+                }
+            }
+        }
+        match self.circle() {
+            Some(path) => Err(PlanError::Cycle { origin: self.get(&path[0]).and_then(|p| p.origin.clone()), path }),
+            None => Ok(()),
+        }
+    }
+
+    /// The positions that a phase waits for.
+    pub fn dependencies(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        let phase = &self.phases[position];
+        phase.after.iter().chain(&phase.after_any).filter_map(|name| self.position(name))
+    }
+
+    /// Depth first with an explicit stack: a chain of 100,000 phases must not overflow ours.
+    fn circle(&self) -> Option<Vec<String>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            Unseen,
+            OnPath,
+            Done,
+        }
+        let mut marks = vec![Mark::Unseen; self.phases.len()];
+        for start in 0..self.phases.len() {
+            if marks[start] != Mark::Unseen {
+                continue;
+            }
+            marks[start] = Mark::OnPath;
+            let mut path: Vec<(usize, Vec<usize>)> = vec![(start, self.dependencies(start).collect())];
+            while let Some((here, rest)) = path.last_mut() {
+                let here = *here;
+                match rest.pop() {
+                    None => {
+                        marks[here] = Mark::Done;
+                        path.pop();
+                    }
+                    Some(next) if marks[next] == Mark::OnPath => {
+                        let from = path.iter().position(|(p, _)| *p == next).unwrap_or(0);
+                        // The path runs from a phase to what it waits for; people read the order of running.
+                        let mut names: Vec<String> = path[from..].iter().rev().map(|(p, _)| self.phases[*p].name.clone()).collect();
+                        names.insert(0, self.phases[next].name.clone());
+                        return Some(names);
+                    }
+                    Some(next) if marks[next] == Mark::Unseen => {
+                        marks[next] = Mark::OnPath;
+                        path.push((next, self.dependencies(next).collect()));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The closest of some names, when one is close enough to be a slip of the finger.
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let reach = match name.chars().count() {
+        0..=2 => 0,
+        3..=5 => 1,
+        _ => 2,
+    };
+    names.map(|n| (strsim::damerau_levenshtein(name, n), n)).filter(|(d, _)| *d > 0 && *d <= reach).min_by_key(|(d, _)| *d).map(|(_, n)| n.to_string())
+}
+
+/// A phase's name is a key of an INI file that people grep: `^name=`.
+fn name_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
+    } else if name.trim() != name {
+        Some("it begins or ends with a blank")
+    } else if name.starts_with(['[', '#', ';']) {
+        Some("a line of the state file that begins so is not a key")
+    } else if name.contains('=') {
+        Some("the state file separates key and value by `=`")
+    } else if name.chars().any(char::is_control) {
+        Some("it holds a control character")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(phases: &[(&str, &[&str])]) -> Plan {
+        let mut plan = Plan::default();
+        for (name, after) in phases {
+            plan.add(Phase { name: name.to_string(), after: after.iter().map(|s| s.to_string()).collect(), ..Phase::default() }).expect("distinct names");
+        }
+        plan
+    }
+
+    #[test]
+    fn a_phase_may_wait_for_one_that_is_declared_later() {
+        assert_eq!(plan(&[("b", &["a"]), ("a", &[])]).validate(), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_dependency_is_named_with_a_suggestion() {
+        let error = plan(&[("training", &[]), ("eval", &["trainin"])]).validate().expect_err("no such phase");
+        assert_eq!(error.to_string(), "phase `eval` comes after `trainin`, but no phase has that name; did you mean `training`?");
+    }
+
+    #[test]
+    fn a_circle_is_drawn_in_the_order_of_running() {
+        let error = plan(&[("x", &[]), ("a", &["c"]), ("b", &["a"]), ("c", &["b"])]).validate().expect_err("a circle");
+        assert_eq!(error.to_string(), "phases wait for each other in a circle: a → b → c → a");
+    }
+
+    #[test]
+    fn a_chain_of_100_000_phases_is_checked_without_recursion() {
+        let names: Vec<String> = (0..100_000).map(|i| format!("p{i}")).collect();
+        let mut plan = Plan::default();
+        for (i, name) in names.iter().enumerate() {
+            let after = if i + 1 < names.len() { vec![names[i + 1].clone()] } else { vec![] };
+            plan.add(Phase { name: name.clone(), after, ..Phase::default() }).expect("distinct names");
+        }
+        assert_eq!(plan.validate(), Ok(()));
+    }
+
+    #[test]
+    fn names_that_would_break_the_state_file_are_refused() {
+        for name in ["", " a", "a=b", "[x]", "#x", "a\nb"] {
+            assert!(matches!(Plan::default().add(Phase { name: name.into(), ..Phase::default() }), Err(PlanError::BadName { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_phase_is_found_by_name_and_by_number() {
+        let mut plan = plan(&[("training", &[])]);
+        plan.add(Phase { name: "phase1_statistical".into(), number: Some(1), ..Phase::default() }).expect("new");
+        assert_eq!(plan.find("1"), Some(1));
+        assert_eq!(plan.find("training"), Some(0));
+        assert_eq!(plan.find("2"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! The plan: which phases there are, what they wait for, and with which parameters.
+//!
+//! A plan is plain data. It is filled by the script before anything runs, and it never runs anything itself: the
+//! conductor (`run::conductor`) asks it what is ready.
+
+mod duration;
+mod graph;
+mod parameters;
+mod phase;
+mod schedule;
+mod selection;
+
+pub use duration::{DurationError, parse_duration};
+pub(crate) use graph::nearest;
+pub use graph::{Plan, PlanError};
+pub use parameters::{Parameter, ParameterError, ParameterSource, Parameters, Provided, RawOption};
+pub use phase::{Origin, Phase};
+pub use schedule::{Blocked, Schedule, Standing};
+pub use selection::{Selection, SelectionError};

@@ -1,0 +1,53 @@
+//! One phase as the script declared it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where in the scripts something was written: for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The script file as it is named in messages.
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A phase: the unit that is completed once and never run again behind the user's back.
+///
+/// The body is not here. It belongs to the script host; the plan knows a phase by its name alone.
+#[derive(Clone, Debug, Default)]
+pub struct Phase {
+    /// Its name: the key in the state file's `[phases]`.
+    pub name: String,
+    /// Phases that must have completed (or been skipped) first.
+    pub after: Vec<String>,
+    /// Phases that must have finished first, whether they completed or failed.
+    pub after_any: Vec<String>,
+    /// How many GPUs it holds while it runs.
+    pub gpus: usize,
+    /// The most time that one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How often a failed attempt is tried again when no recovery policy has an opinion.
+    pub retries: u32,
+    /// Changes to the environment of its commands; `None` removes a variable.
+    pub env: Vec<(String, Option<String>)>,
+    /// The working directory of its commands.
+    pub cwd: Option<PathBuf>,
+    /// Run again when something it waits for has completed since it did (`rerun: "stale"`).
+    pub rerun_when_stale: bool,
+    /// What `--phase N` means.
+    pub number: Option<i64>,
+    /// One line for `--help` and the plan.
+    pub help: Option<String>,
+    /// The phase whose body declared this one, when it was not the script's top level.
+    pub declared_by: Option<String>,
+    /// Where it was declared.
+    pub origin: Option<Origin>,
+}
