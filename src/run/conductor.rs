@@ -1,0 +1,276 @@
+//! The conductor: asks the plan what is ready, has it run, writes down how it ended, and only then goes on.
+
+use std::collections::HashSet;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use super::phase_runner::{End, PhaseRunner};
+use super::{Attempt, Decision, Failure, Problem, Session, records};
+use crate::plan::{Blocked, Plan, Schedule, Selection, SelectionError, Standing};
+use crate::state::{PhaseStatus, State, StateError};
+
+/// The interpreter needs room: address space only.
+const STACK_BYTES: usize = 256 << 20;
+
+/// What the script host gives: the bodies of phases, and the policies.
+pub trait Bodies: Sync {
+    /// Runs the body of an attempt's phase and returns its value.
+    ///
+    /// # Errors
+    /// [`Problem`] when the attempt failed or was stopped.
+    fn run(&self, attempt: &Arc<Attempt>) -> Result<serde_json::Value, Problem>;
+
+    /// Asks the policies what to do about a failure: the phase's own first, then the pipeline's.
+    ///
+    /// # Errors
+    /// A text when a policy itself is at fault; the failure then stands.
+    fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String>;
+}
+
+/// How one phase stands at the end of a walk.
+#[derive(Clone, Debug)]
+pub struct PhaseReport {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub standing: Standing,
+    /// Whether it ran in this walk.
+    pub ran: bool,
+    /// How long its attempts in this walk took, in seconds.
+    pub seconds: f64,
+    /// How many attempts it has had in all.
+    pub attempts: u32,
+    /// Why it did not run.
+    pub blocked: Option<Blocked>,
+    /// Why it failed, when it did in this walk.
+    pub failure: Option<Failure>,
+}
+
+/// The end of a walk.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// All phases in order.
+    pub phases: Vec<PhaseReport>,
+    /// Whether jumar was asked to stop.
+    pub interrupted: bool,
+    /// Why a policy stopped everything.
+    pub aborted: Option<String>,
+}
+
+impl Report {
+    /// The failures of this walk, in the plan's order.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.phases.iter().filter_map(|p| p.failure.as_ref())
+    }
+
+    /// Whether everything that was asked for has completed or was left out on purpose.
+    pub fn is_complete(&self) -> bool {
+        let settled = |p: &PhaseReport| matches!(p.standing, Standing::Completed | Standing::Skipped) || p.blocked == Some(Blocked::NotSelected);
+        !self.interrupted && self.phases.iter().all(settled)
+    }
+}
+
+/// Walks a plan.
+pub struct Conductor {
+    session: Arc<Session>,
+    selection: Selection,
+    jobs: usize,
+    fail_fast: bool,
+}
+
+/// A walk under way.
+struct Walk {
+    schedule: Schedule,
+    phases: Vec<PhaseReport>,
+    aborted: Option<String>,
+    halted: bool,
+}
+
+impl Conductor {
+    /// A conductor for the session's plan; `jobs` phases at most run side by side, and with `fail_fast` nothing is
+    /// started after the first failure.
+    pub fn new(session: Arc<Session>, selection: Selection, jobs: usize, fail_fast: bool) -> Conductor {
+        Conductor { session, selection, jobs: jobs.max(1), fail_fast }
+    }
+
+    /// Walks the plan to its end.
+    ///
+    /// # Errors
+    /// [`WalkError`] for a selection that names no phase, and when the state cannot be written.
+    pub fn walk(&self, bodies: &dyn Bodies) -> Result<Report, WalkError> {
+        let mut walk = self.begin()?;
+        thread::scope(|scope| -> Result<(), WalkError> {
+            let (sender, ended) = mpsc::channel::<(usize, End)>();
+            let mut running = 0;
+            loop {
+                while running < self.jobs && !walk.halted && self.session.stop.level() == 0 {
+                    let Some((position, devices)) = self.next(&mut walk)? else { break };
+                    let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices);
+                    if self.jobs == 1 {
+                        self.settle(&mut walk, position, runner.run(bodies))?;
+                    } else {
+                        let sender = sender.clone();
+                        let work = move || {
+                            let _ = sender.send((position, runner.run(bodies)));
+                        };
+                        let started = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+                        started.map_err(WalkError::Thread)?;
+                        running += 1;
+                    }
+                }
+                if running == 0 {
+                    return Ok(());
+                }
+                // Every running thread holds a sender, so an answer comes.
+                if let Ok((position, end)) = ended.recv() {
+                    running -= 1;
+                    self.settle(&mut walk, position, end)?;
+                }
+            }
+        })?;
+        Ok(self.report(walk))
+    }
+
+    fn begin(&self) -> Result<Walk, WalkError> {
+        let plan = self.session.plan();
+        let selected = self.selection.resolve(&plan)?;
+        let rerun: HashSet<usize> = self.selection.reruns(&plan)?.into_iter().collect();
+        let standing = self.session.ledger.read(|state| initial(&plan, state, &selected));
+        let mut schedule = Schedule::new(&plan, standing, selected, !self.selection.only.is_empty());
+        let outdated = self.session.ledger.read(|state| outdated(&plan, state));
+        for position in 0..plan.len() {
+            let again = rerun.contains(&position) || (outdated.contains(&position) && schedule.is_selected(position));
+            if again && schedule.standing(position) != Standing::Waiting {
+                self.session.ledger.commit(records::phase_set_back(&plan.phases()[position].name))?;
+                schedule.set_back(&plan, position);
+            }
+        }
+        let phases = (0..plan.len()).map(|p| blank_report(&plan, p)).collect();
+        Ok(Walk { schedule, phases, aborted: None, halted: false })
+    }
+
+    /// The next phase that is ready and for which there are GPUs. A phase that somebody marked meanwhile is not run.
+    fn next(&self, walk: &mut Walk) -> Result<Option<(usize, Vec<String>)>, WalkError> {
+        for note in self.session.ledger.refresh()? {
+            self.session.observer.note(&note);
+        }
+        loop {
+            let mut devices = Vec::new();
+            let taken = walk.schedule.take_ready(|position| {
+                let plan = self.session.plan();
+                let phase = &plan.phases()[position];
+                let wanted = self.session.ledger.read(|s| records::overrides(s, &phase.name)).gpus.unwrap_or(phase.gpus);
+                let leased = if wanted == 0 { Some(vec![]) } else { self.session.gpus().lease(wanted) };
+                leased.map(|d| devices = d).is_some()
+            });
+            let Some(position) = taken else { return Ok(None) };
+            let name = self.session.plan().phases()[position].name.clone();
+            let marked = match self.session.ledger.read(|s| s.phase(&name)) {
+                Some(PhaseStatus::Completed) => Standing::Completed,
+                Some(PhaseStatus::Skipped) => Standing::Skipped,
+                _ => return Ok(Some((position, devices))),
+            };
+            if !devices.is_empty() {
+                self.session.gpus().give_back(devices);
+            }
+            walk.schedule.finished(position, marked);
+        }
+    }
+
+    fn settle(&self, walk: &mut Walk, position: usize, end: End) -> Result<(), WalkError> {
+        let plan = self.session.plan();
+        walk.schedule.extend(&plan);
+        for new in walk.phases.len()..plan.len() {
+            walk.phases.push(blank_report(&plan, new));
+        }
+        let report = &mut walk.phases[position];
+        report.ran = true;
+        report.seconds = end.seconds;
+        report.attempts = end.attempts;
+        let standing = match end.outcome {
+            Ok(standing) => standing,
+            Err(Problem::Interrupted) => Standing::Waiting,
+            Err(Problem::State(error)) => return Err(error.into()),
+            Err(Problem::Failed(failure)) => {
+                report.failure = Some(*failure);
+                walk.halted |= self.fail_fast || end.aborted.is_some();
+                walk.aborted = walk.aborted.take().or(end.aborted);
+                Standing::Failed
+            }
+        };
+        let dependents = walk.schedule.completed_dependents(position);
+        walk.schedule.finished(position, standing);
+        if standing == Standing::Completed {
+            for dependent in dependents {
+                self.outdate(walk, &plan, dependent, position)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A completed phase was made from something that has just been made anew.
+    fn outdate(&self, walk: &mut Walk, plan: &Plan, dependent: usize, cause: usize) -> Result<(), WalkError> {
+        let (phase, cause) = (&plan.phases()[dependent], &plan.phases()[cause].name);
+        if phase.rerun_when_stale && walk.schedule.is_selected(dependent) {
+            self.session.ledger.commit(records::phase_set_back(&phase.name))?;
+            walk.schedule.set_back(plan, dependent);
+            self.session.observer.note(&format!("{} runs again: {cause} has completed since it did", phase.name));
+        } else {
+            self.session.observer.note(&format!("{} stays completed although {cause} has completed since; `--rerun {}` runs it again", phase.name, phase.name));
+        }
+        Ok(())
+    }
+
+    fn report(&self, mut walk: Walk) -> Report {
+        let plan = self.session.plan();
+        for (position, report) in walk.phases.iter_mut().enumerate() {
+            report.standing = walk.schedule.standing(position);
+            report.blocked = walk.schedule.blocked(&plan, position);
+        }
+        Report { phases: walk.phases, interrupted: self.session.stop.level() > 0, aborted: walk.aborted }
+    }
+}
+
+/// Why a walk could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// `--phase` and its like name no phase.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gives no thread.
+    #[error("cannot start a thread for a phase: {0}")]
+    Thread(std::io::Error),
+}
+
+fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
+    let name = plan.phases()[position].name.clone();
+    PhaseReport { name, standing: Standing::Waiting, ran: false, seconds: 0.0, attempts: 0, blocked: None, failure: None }
+}
+
+/// How phases stand before anything runs: one that failed is tried again when it is asked for.
+fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
+    let standing = |(phase, selected): (&Arc<crate::plan::Phase>, &bool)| match state.phase(&phase.name) {
+        Some(PhaseStatus::Completed) => Standing::Completed,
+        Some(PhaseStatus::Skipped) => Standing::Skipped,
+        Some(PhaseStatus::Failed) if !selected => Standing::Failed,
+        _ => Standing::Waiting,
+    };
+    plan.phases().iter().zip(selected).map(standing).collect()
+}
+
+/// Phases with `rerun: "stale"` that completed before something they wait for did, in an earlier run of jumar.
+fn outdated(plan: &Plan, state: &State) -> HashSet<usize> {
+    let ended = |name: &str| super::attempts(state, name).last().and_then(|a| a.ended);
+    let positions = (0..plan.len()).filter(|&p| plan.phases()[p].rerun_when_stale);
+    positions
+        .filter(|&p| {
+            let phase = &plan.phases()[p];
+            let own = (state.phase(&phase.name) == Some(PhaseStatus::Completed)).then(|| ended(&phase.name)).flatten();
+            let newer = |name: &String| state.phase(name) == Some(PhaseStatus::Completed) && ended(name) > own;
+            own.is_some() && phase.after.iter().chain(&phase.after_any).any(newer)
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! What went wrong with an attempt: evidence first, then a failure with a kind.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::state::StateError;
+
+/// What is known of a command that did not end well, before anybody has judged it. `std/failures` turns it into a kind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Evidence {
+    /// The exit status, when it ended by itself.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether jumar ended it because its time was over.
+    pub timed_out: bool,
+    /// Whether jumar ended it because jumar was asked to stop.
+    pub interrupted: bool,
+    /// How many processes the kernel killed for want of memory meanwhile.
+    pub kernel_oom_kills: u64,
+    /// The system's error number when the command could not be started.
+    pub errno: Option<i32>,
+    /// The last lines of its output.
+    pub tail: Vec<String>,
+}
+
+/// A failed attempt, as policies, the state file and people see it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Failure {
+    /// The phase.
+    pub phase: String,
+    /// The step inside it, when there was one.
+    pub step: Option<String>,
+    /// What kind of failure: `oom_gpu`, `oom_host`, `timeout`, … (product words; users add their own).
+    pub kind: String,
+    /// The exit status of the command that failed.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// One line that says what happened.
+    pub message: String,
+    /// The command, quoted for the shell.
+    pub command: Option<String>,
+    /// Its log file.
+    pub log: Option<String>,
+    /// The last lines of its output.
+    pub tail: Vec<String>,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// How long the attempt took.
+    pub seconds: f64,
+    /// The command's largest resident set, in KiB.
+    pub max_rss: Option<u64>,
+    /// The parameters the attempt had.
+    pub params: Map<String, Value>,
+    /// What a policy had changed in the environment for this attempt.
+    pub env: Map<String, Value>,
+    /// The script's own error drawn for a terminal, when the script itself was at fault.
+    #[serde(skip)]
+    pub diagnostic: Option<String>,
+}
+
+/// Why a body did not return a value.
+#[derive(Debug)]
+pub enum Problem {
+    /// The attempt failed.
+    Failed(Box<Failure>),
+    /// jumar was asked to stop.
+    Interrupted,
+    /// The state could not be written: nothing more may be started.
+    State(StateError),
+}
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Problem {
+        Problem::State(error)
+    }
+}

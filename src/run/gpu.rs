@@ -1,0 +1,51 @@
+//! Which GPUs there are, and which of them a phase holds.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::exec::{Program, Status, look_up};
+
+/// The devices of this machine: those of `CUDA_VISIBLE_DEVICES` when it is set, else what nvidia-smi lists; none when
+/// there is no nvidia-smi or it does not answer within 10 s.
+pub fn detect_gpus() -> Vec<String> {
+    if let Ok(list) = std::env::var("CUDA_VISIBLE_DEVICES") {
+        // An empty list, or -1, is how people hide all devices.
+        return list.split(',').map(str::trim).take_while(|d| *d != "-1").filter(|d| !d.is_empty()).map(String::from).collect();
+    }
+    let query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"].map(String::from).to_vec();
+    match look_up(&Program::Argv(query), None, &[], Duration::from_secs(10)) {
+        Ok(answer) if answer.status == Status::Code(0) => answer.stdout.lines().map(|l| l.trim().to_string()).filter(|l| !l.is_empty()).collect(),
+        _ => vec![],
+    }
+}
+
+/// The devices, and which are free.
+pub struct GpuPool {
+    all: Vec<String>,
+    free: Mutex<Vec<String>>,
+}
+
+impl GpuPool {
+    /// All of `devices` are free.
+    pub fn new(devices: Vec<String>) -> GpuPool {
+        GpuPool { free: Mutex::new(devices.clone()), all: devices }
+    }
+
+    /// All devices, held or free.
+    pub fn all(&self) -> &[String] {
+        &self.all
+    }
+
+    /// Takes `count` devices, or none when there are not so many free. [`GpuPool::give_back`] them.
+    pub fn lease(&self, count: usize) -> Option<Vec<String>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        (count <= free.len()).then(|| free.drain(..count).collect())
+    }
+
+    /// Returns leased devices.
+    pub fn give_back(&self, devices: Vec<String>) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.extend(devices);
+        free.sort_by_key(|d| self.all.iter().position(|a| a == d));
+    }
+}

@@ -1,0 +1,116 @@
+//! What a person means by RUN: a run directory, a state file, a run's name, or nothing for the newest.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::STATE_FILE;
+
+/// A run that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPath {
+    /// The run directory, as the user would name it.
+    pub directory: PathBuf,
+    /// Its state file.
+    pub state_file: PathBuf,
+}
+
+/// A RUN that means nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// There are no runs at all.
+    #[error("there is no run under runs/")]
+    NoRuns,
+    /// Nothing has that name.
+    #[error("no run is called `{asked}`{}", near.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// A name that is close.
+        near: Option<String>,
+    },
+    /// Several runs begin like that.
+    #[error("`{asked}` could be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        asked: String,
+        /// What it could be.
+        candidates: Vec<String>,
+    },
+    /// A directory without a state file.
+    #[error("{} has no {STATE_FILE}", directory.display())]
+    NoStateFile {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory of runs cannot be read.
+    #[error("cannot read runs/: {0}")]
+    Unreadable(io::Error),
+}
+
+/// Finds the run that `asked` means.
+///
+/// # Errors
+/// [`LocateError`] when nothing, or more than one thing, is meant.
+pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
+    let Some(asked) = asked else {
+        return all_runs()?.pop().ok_or(LocateError::NoRuns);
+    };
+    let path = Path::new(asked);
+    if path.is_dir() {
+        let run = in_directory(path);
+        return if run.state_file.symlink_metadata().is_ok() { Ok(run) } else { Err(LocateError::NoStateFile { directory: path.into() }) };
+    }
+    if path.symlink_metadata().is_ok() {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Ok(RunPath { directory: parent.into(), state_file: path.into() });
+    }
+    let runs = all_runs()?;
+    let name = |run: &RunPath| run.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if let Some(run) = runs.iter().find(|r| name(r) == asked) {
+        return Ok(run.clone());
+    }
+    let mut begins: Vec<&RunPath> = runs.iter().filter(|r| name(r).starts_with(asked)).collect();
+    match begins.len() {
+        1 => Ok(begins.remove(0).clone()),
+        0 => {
+            let names: Vec<String> = runs.iter().map(name).collect();
+            Err(LocateError::Unknown { asked: asked.into(), near: crate::plan::nearest(asked, names.iter().map(String::as_str)) })
+        }
+        _ => Err(LocateError::Ambiguous { asked: asked.into(), candidates: begins.into_iter().map(name).collect() }),
+    }
+}
+
+/// All runs under `runs/`, oldest first.
+///
+/// # Errors
+/// [`LocateError::Unreadable`]; a missing `runs/` is no error but an empty list.
+pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
+    let entries = match fs::read_dir("runs") {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(LocateError::Unreadable(error)),
+    };
+    let directories = entries.filter_map(|e| Some(e.ok()?.path()));
+    let runs = directories.map(|d| in_directory(&d)).filter(|r| r.state_file.symlink_metadata().is_ok());
+    let mut aged: Vec<(u64, PathBuf, RunPath)> = runs.map(|r| (started(&r.state_file), r.directory.clone(), r)).collect();
+    aged.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    Ok(aged.into_iter().map(|(_, _, run)| run).collect())
+}
+
+fn in_directory(directory: &Path) -> RunPath {
+    RunPath { directory: directory.into(), state_file: directory.join(STATE_FILE) }
+}
+
+/// When a run started, in seconds since 1970: what its file says near its head, else the file's own age.
+fn started(state_file: &Path) -> u64 {
+    let said = || {
+        let mut head = Vec::new();
+        fs::File::open(state_file).ok()?.take(4096).read_to_end(&mut head).ok()?;
+        let text = String::from_utf8_lossy(&head).into_owned();
+        text.lines().find_map(|l| l.strip_prefix("start_time="))?.trim().parse().ok()
+    };
+    let modified = || Some(fs::metadata(state_file).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs());
+    said().or_else(modified).unwrap_or(0)
+}

@@ -1,0 +1,33 @@
+//! Walking the plan: attempts, recovery, checkpoints, and what of it is written down.
+//!
+//! This room knows what a phase is and knows no Rhai: bodies and policies reach it through the [`Bodies`] trait. It
+//! never writes to the terminal; what there is to see goes to an [`Observer`].
+
+mod attempt;
+mod checkpoint;
+mod conductor;
+mod directory;
+mod failure;
+mod gpu;
+mod ledger;
+mod locate;
+mod observe;
+mod phase_runner;
+mod records;
+mod recovery;
+mod resume;
+mod session;
+
+pub use attempt::{Attempt, CommandRequest, CommandResult};
+pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
+pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
+pub use directory::{RunDirectory, RunDirectoryError};
+pub use failure::{Evidence, Failure, Problem};
+pub use gpu::{GpuPool, detect_gpus};
+pub use ledger::Ledger;
+pub use locate::{LocateError, RunPath, all_runs, locate};
+pub use observe::{Observer, SilentObserver};
+pub use records::{AttemptOutcome, AttemptRecord, STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
+pub use recovery::{Decision, Overrides};
+pub use resume::{ResumeNote, take_over};
+pub use session::{Mode, Session};

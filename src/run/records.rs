@@ -1,0 +1,335 @@
+//! Which sections and keys of the state file jumar writes, and what they mean. `docs/state-file.md` is this page for people.
+//!
+//! Outside `[phases]` no key is ever just a phase's name: the bash runner's tools look keys up by `^name=` in the
+//! whole file, and must go on finding the status.
+
+use std::path::Path;
+
+use jiff::{Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Failure, Manifest, Overrides};
+use crate::plan::{Parameters, Plan};
+use crate::state::{Event, PhaseStatus, State, decode, encode};
+
+/// The name of the state file in a run directory.
+pub const STATE_FILE: &str = ".experiment_state";
+/// The version of the format that jumar writes.
+pub const STATE_VERSION: &str = "3.2.0";
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It is on, or the host died with it.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was stopped, or its host died.
+    Interrupted,
+    /// It failed and a policy left the phase out.
+    Skipped,
+}
+
+/// One attempt at a phase, kept as one line of JSON under `[attempts]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How long it took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The kind of failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What happened, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The exit status of the command that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The largest resident set of its commands, in KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rss: Option<u64>,
+    /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<(String, u64)>,
+}
+
+impl AttemptRecord {
+    /// An attempt that begins now.
+    pub fn begin() -> AttemptRecord {
+        AttemptRecord {
+            outcome: AttemptOutcome::Running,
+            started: Timestamp::now(),
+            ended: None,
+            seconds: None,
+            kind: None,
+            message: None,
+            code: None,
+            signal: None,
+            step: None,
+            max_rss: None,
+            logs: vec![],
+        }
+    }
+
+    /// The same attempt, ended now after `seconds`.
+    pub fn end(mut self, outcome: AttemptOutcome, seconds: f64) -> AttemptRecord {
+        self.outcome = outcome;
+        self.ended = Some(Timestamp::now());
+        self.seconds = Some((seconds * 1000.0).round() / 1000.0);
+        self
+    }
+
+    /// The same attempt with what is known of its failure.
+    pub fn because(mut self, failure: &Failure) -> AttemptRecord {
+        self.kind = Some(failure.kind.clone());
+        self.message = Some(failure.message.clone());
+        self.code = failure.code;
+        self.signal = failure.signal;
+        self.step.clone_from(&failure.step);
+        self.max_rss = failure.max_rss.or(self.max_rss);
+        self
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Our own records are maps with text keys: they cannot fail to be JSON.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Seconds since 1970, as the bash runner wrote times.
+fn epoch() -> String {
+    Timestamp::now().as_second().to_string()
+}
+
+/// All attempts at a phase, first first.
+pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
+    (1..).map_while(|n| serde_json::from_str(state.get("attempts", &format!("{phase}.{n}"))?).ok()).collect()
+}
+
+/// Whether a phase that is not completed now was completed before: somebody wants it done anew.
+pub(super) fn was_completed_before(state: &State, phase: &str) -> bool {
+    attempts(state, phase).last().is_some_and(|a| a.outcome == AttemptOutcome::Completed)
+}
+
+/// The parameters that a run recorded.
+pub fn recorded_parameters(state: &State) -> Map<String, Value> {
+    state.section("params").map(|(name, value)| (name.to_string(), decode(value))).collect()
+}
+
+pub(super) fn step_key(phase: &str, step: &str) -> String {
+    format!("{phase}/{step}")
+}
+
+/// The recorded value of a step that was completed.
+pub(super) fn step_value(state: &State, phase: &str, step: &str) -> Option<Value> {
+    state.get("steps", &step_key(phase, step)).map(decode)
+}
+
+/// The recorded result of a phase.
+pub(super) fn result(state: &State, phase: &str) -> Option<Value> {
+    state.get("results", &format!("{phase}.result")).map(decode)
+}
+
+/// What a policy changed for the next attempt.
+pub(super) fn overrides(state: &State, phase: &str) -> Overrides {
+    state.get("overrides", &format!("{phase}.next")).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default()
+}
+
+/// What the first event of a run says besides its phases.
+pub(super) struct Birth<'a> {
+    pub directory: &'a Path,
+    pub name: &'a str,
+    pub run_id: &'a str,
+    pub working_directory: &'a Path,
+    pub script: &'a str,
+    pub script_hash: &'a str,
+}
+
+/// The run begins: everything is pending.
+pub(super) fn run_created(birth: &Birth<'_>, plan: &Plan, drafted: &[crate::state::Change], parameters: &Parameters) -> Event {
+    let mut event = Event::new("created")
+        .set("metadata", "version", STATE_VERSION)
+        .set("metadata", "start_time", epoch())
+        .set("metadata", "base_output_dir", birth.directory.to_string_lossy())
+        .set("metadata", "name", encode(&birth.name.into()))
+        .set("metadata", "run_id", birth.run_id)
+        .set("metadata", "working_directory", encode(&birth.working_directory.to_string_lossy().into()))
+        .set("metadata", "script", encode(&birth.script.into()))
+        .set("metadata", "script_hash", birth.script_hash)
+        .set("metadata", "jumar", env!("CARGO_PKG_VERSION"));
+    for phase in plan.phases() {
+        event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
+    }
+    event.changes.extend(drafted.iter().cloned());
+    if !drafted.iter().any(|c| c.section == "checkpoints" && c.key == "checkpoint_path") {
+        event = event.set("checkpoints", "checkpoint_path", "");
+    }
+    event = event.set("failures", "failure_count", "0").set("failures", "last_failure", "").set("failures", "last_failure_time", "");
+    with_parameters(event, parameters)
+}
+
+/// A run goes on: phases that are new in the plan, and parameters as they are now.
+pub(super) fn run_resumed(state: &State, plan: &Plan, drafted: &[crate::state::Change], parameters: &Parameters, script_hash: &str) -> Event {
+    let mut event = Event::new("resumed").set("metadata", "last_resume", epoch());
+    if state.get("metadata", "version").is_none() {
+        event = event.set("metadata", "version", STATE_VERSION).set("metadata", "start_time", epoch());
+    }
+    if !script_hash.is_empty() {
+        event = event.set("metadata", "script_hash", script_hash);
+    }
+    for phase in plan.phases().iter().filter(|p| state.phase(&p.name).is_none()) {
+        event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
+    }
+    event.changes.extend(drafted.iter().cloned());
+    with_parameters(event, parameters)
+}
+
+/// The parameters and where each came from. A value taken from the record keeps the source it had.
+fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
+    use crate::plan::ParameterSource::Recorded;
+    for (name, parameter) in parameters.iter() {
+        event = event.set("params", name, encode(&parameter.value));
+        if parameter.source != Recorded {
+            event = event.set("param_sources", format!("{name}.from"), encode(&parameter.source.to_string().into()));
+        }
+    }
+    event
+}
+
+/// A phase that joins the plan while it runs.
+pub(super) fn phase_declared(name: &str) -> Event {
+    Event::new("declared").set("phases", name, PhaseStatus::Pending.as_str())
+}
+
+/// An attempt begins. `fresh` forgets the steps and the result of an earlier completion.
+pub(super) fn attempt_started(state: &State, phase: &str, number: u32, record: &AttemptRecord, fresh: bool) -> Event {
+    let mut event = Event::new("started")
+        .set("phases", phase, PhaseStatus::InProgress.as_str())
+        .set("metadata", "last_phase_start", epoch())
+        .set("attempts", format!("{phase}.{number}"), json(record));
+    if fresh {
+        event = forget(state, phase, event);
+    }
+    event
+}
+
+fn forget(state: &State, phase: &str, mut event: Event) -> Event {
+    let prefix = step_key(phase, "");
+    let steps: Vec<String> = state.section("steps").map(|(k, _)| k).filter(|k| k.starts_with(&prefix)).map(String::from).collect();
+    for key in steps {
+        event = event.remove("steps", key);
+    }
+    let key = format!("{phase}.result");
+    if state.get("results", &key).is_some() { event.remove("results", key) } else { event }
+}
+
+/// An attempt learnt of another log file.
+pub(super) fn attempt_noted(phase: &str, number: u32, record: &AttemptRecord) -> Event {
+    Event::new("noted").set("attempts", format!("{phase}.{number}"), json(record))
+}
+
+/// A phase completed.
+pub(super) fn phase_completed(state: &State, phase: &str, number: u32, record: &AttemptRecord, result: &Value) -> Event {
+    let mut event = Event::new("completed")
+        .set("phases", phase, PhaseStatus::Completed.as_str())
+        .set("metadata", "last_phase_complete", epoch())
+        .set("attempts", format!("{phase}.{number}"), json(record));
+    if !result.is_null() {
+        event = event.set("results", format!("{phase}.result"), encode(result));
+    }
+    without_overrides(state, phase, event)
+}
+
+fn without_overrides(state: &State, phase: &str, event: Event) -> Event {
+    let key = format!("{phase}.next");
+    if state.get("overrides", &key).is_some() { event.remove("overrides", key) } else { event }
+}
+
+/// An attempt failed; the phase is failed unless something more is decided.
+pub(super) fn phase_failed(state: &State, phase: &str, number: u32, record: &AttemptRecord, failure: &Failure) -> Event {
+    let count = state.get("failures", "failure_count").and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0);
+    Event::new("failed")
+        .set("phases", phase, PhaseStatus::Failed.as_str())
+        .set("attempts", format!("{phase}.{number}"), json(record))
+        .set("failures", "failure_count", (count + 1).to_string())
+        .set("failures", "last_failure", phase)
+        // The bash runner wrote what date(1) prints.
+        .set("failures", "last_failure_time", Zoned::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string())
+        .set("failures", "last_failure_kind", &failure.kind)
+        .set("failures", "last_failure_error", encode(&failure.message.as_str().into()))
+}
+
+/// A retry was decided: it will be made even if this host dies now.
+pub(super) fn retry_decided(phase: &str, overrides: &Overrides) -> Event {
+    Event::new("retry").set("phases", phase, PhaseStatus::Pending.as_str()).set("overrides", format!("{phase}.next"), json(overrides))
+}
+
+/// A failed phase is left out.
+pub(super) fn phase_skipped(state: &State, phase: &str, number: u32, record: &AttemptRecord, why: &str) -> Event {
+    let event = Event::new("skipped")
+        .set("phases", phase, PhaseStatus::Skipped.as_str())
+        .set("attempts", format!("{phase}.{number}"), json(record))
+        .set("results", format!("{phase}.skipped"), encode(&why.into()));
+    without_overrides(state, phase, event)
+}
+
+/// An attempt was stopped, or its host is gone: the phase is pending again.
+pub(super) fn phase_interrupted(phase: &str, number: u32, record: Option<&AttemptRecord>) -> Event {
+    let event = Event::new("interrupted").set("phases", phase, PhaseStatus::Pending.as_str());
+    match record {
+        Some(record) => event.set("attempts", format!("{phase}.{number}"), json(record)),
+        None => event,
+    }
+}
+
+/// A phase is set back because somebody asked for it (`--rerun`), or what it was made from has changed.
+pub(super) fn phase_set_back(phase: &str) -> Event {
+    Event::new("rerun").set("phases", phase, PhaseStatus::Pending.as_str())
+}
+
+/// A step was completed.
+pub(super) fn step_completed(phase: &str, step: &str, value: &Value) -> Event {
+    Event::new("step").set("steps", step_key(phase, step), encode(value))
+}
+
+/// A metric was measured.
+pub(super) fn metric(phase: &str, name: &str, value: &Value) -> Event {
+    Event::new("metric").set("metrics", format!("{phase}.{name}"), encode(value))
+}
+
+/// A checkpoint was verified and recorded.
+pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Event {
+    let next = (1..).find(|n| state.get("checkpoints", &format!("{phase}.checkpoint.{n}")).is_none()).unwrap_or(1);
+    Event::new("checkpoint")
+        .set("checkpoints", "checkpoint_path", &manifest.path)
+        .set("checkpoints", format!("{phase}.checkpoint.{next}"), json(manifest))
+}
+
+/// The checkpoints of a run, newest last; a bash runner's file has only a path.
+pub(super) fn checkpoints(state: &State) -> Vec<Manifest> {
+    let mut known: Vec<Manifest> = state.section("checkpoints").filter(|(k, _)| k.contains(".checkpoint.")).filter_map(|(_, v)| serde_json::from_str(v).ok()).collect();
+    known.sort_by_key(|m| m.at);
+    match state.get("checkpoints", "checkpoint_path").filter(|p| !p.is_empty()) {
+        // A path that was written by hand, or by the bash runner, is the newest word on it.
+        Some(path) if known.last().is_none_or(|m| m.path != path) => known.push(Manifest::unverified(path)),
+        _ => {}
+    }
+    known
+}

@@ -1,0 +1,100 @@
+//! What all phases of one run share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use indexmap::IndexMap;
+
+use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus};
+use crate::exec::{Executor, StopSignal};
+use crate::plan::{Parameters, Plan};
+
+/// Whether anything is really done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Commands run and the state is written.
+    Live,
+    /// Commands are only shown, and nothing is written anywhere.
+    Dry,
+}
+
+/// One run of jumar: the plan, the state, and what phases share.
+pub struct Session {
+    /// Whether anything is really done.
+    pub mode: Mode,
+    /// The run's state.
+    pub ledger: Ledger,
+    /// Where the run lives.
+    pub directory: RunDirectory,
+    /// The checkpoint that the user gave with `--checkpoint`.
+    pub given_checkpoint: Option<String>,
+    /// What runs commands.
+    pub executor: Box<dyn Executor>,
+    /// Whether jumar was asked to stop.
+    pub stop: StopSignal,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+    plan: Mutex<Plan>,
+    parameters: Mutex<Parameters>,
+    environment: Mutex<IndexMap<String, Option<String>>>,
+    gpus: OnceLock<GpuPool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// A session with nothing planned yet.
+    pub fn new(mode: Mode, ledger: Ledger, directory: RunDirectory, parameters: Parameters, executor: Box<dyn Executor>, stop: StopSignal, observer: Arc<dyn Observer>) -> Session {
+        Session {
+            mode,
+            ledger,
+            directory,
+            given_checkpoint: None,
+            executor,
+            stop,
+            observer,
+            plan: Mutex::default(),
+            parameters: Mutex::new(parameters),
+            environment: Mutex::default(),
+            gpus: OnceLock::new(),
+        }
+    }
+
+    /// The plan. Do not hold it while a script runs.
+    pub fn plan(&self) -> MutexGuard<'_, Plan> {
+        lock(&self.plan)
+    }
+
+    /// The parameters. Do not hold them while a script runs.
+    pub fn parameters(&self) -> MutexGuard<'_, Parameters> {
+        lock(&self.parameters)
+    }
+
+    /// What the script has set in the environment of all commands; `None` removes a variable.
+    pub fn environment(&self) -> MutexGuard<'_, IndexMap<String, Option<String>>> {
+        lock(&self.environment)
+    }
+
+    /// The GPUs of this machine, looked up on the first call. What the script made of `CUDA_VISIBLE_DEVICES` counts.
+    pub fn gpus(&self) -> &GpuPool {
+        self.gpus.get_or_init(|| GpuPool::new(detect_gpus()))
+    }
+
+    /// Says how many GPUs to count on: the first `count` of them, or made-up numbers when there are fewer (`--gpus`).
+    pub fn limit_gpus(&self, count: usize) {
+        let mut devices = detect_gpus();
+        devices.truncate(count);
+        let _ = self.gpus.set(GpuPool::new(devices));
+    }
+
+    /// The run directory from everywhere, whatever the working directory of a command.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::path`], and when the working directory is gone.
+    pub fn absolute_directory(&self) -> Result<PathBuf, super::RunDirectoryError> {
+        let path = self.directory.path()?;
+        std::path::absolute(&path).map_err(|source| super::RunDirectoryError::Create { path, source })
+    }
+}
