@@ -97,6 +97,14 @@ impl Plan {
         Ok(())
     }
 
+    /// Takes the phase that was added last out again.
+    pub fn remove_last(&mut self) {
+        if let Some(phase) = self.phases.pop() {
+            self.index.remove(&phase.name);
+            phase.number.map(|n| self.numbers.remove(&n));
+        }
+    }
+
     /// The phases in order.
     pub fn phases(&self) -> &[Arc<Phase>] {
         &self.phases

@@ -1,19 +1,21 @@
 //! One attempt at a phase: what a body can do, and what of it is written down.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::newest_valid;
 use super::failure::{Evidence, Problem};
 use super::{AttemptRecord, CheckpointError, Manifest, Mode, Overrides, Session, ValidCheckpoint, records};
 use crate::exec::{self, Command, ExecError, Program, Status, Stdin, Stopped};
-use crate::plan::Phase;
+use crate::plan::{Phase, PlanError};
 
 /// How many of a log's last lines are kept with a failure.
 const TAIL_LINES: usize = 20;
@@ -38,7 +40,7 @@ pub struct CommandRequest {
 }
 
 /// How a command went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CommandResult {
     /// The command, quoted for the shell.
     pub command: String,
@@ -76,12 +78,17 @@ pub struct Attempt {
     record: Mutex<AttemptRecord>,
     progress: Mutex<Progress>,
     checkpoint: OnceLock<Option<String>>,
+    stopped: AtomicBool,
+    replay: Option<Replay>,
 }
 
 #[derive(Default)]
 struct Progress {
     steps: Vec<String>,
+    failed_step: Option<String>,
     seen: HashSet<String>,
+    declared: Vec<String>,
+    commands: Vec<CommandResult>,
     environment: Vec<(String, Option<String>)>,
     logs: Vec<PathBuf>,
 }
@@ -102,7 +109,72 @@ impl Attempt {
             record: Mutex::new(AttemptRecord::begin()),
             progress: Mutex::default(),
             checkpoint: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+            replay: None,
         }
+    }
+
+    /// A completed attempt whose body is gone through again for the phases it declared: its commands give the results
+    /// that they gave then, and nothing is written.
+    pub(super) fn replayed(session: Arc<Session>, phase: Arc<Phase>, number: u32, commands: Vec<CommandResult>) -> Attempt {
+        let mut attempt = Attempt::new(session, phase, number, Overrides::default(), vec![]);
+        attempt.replay = Some(Replay { commands: Mutex::new(commands.into()) });
+        attempt
+    }
+
+    /// Whether this only goes through a completed phase again.
+    pub fn is_replayed(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Remembers that a stop request ended something in this attempt.
+    pub fn note_stopped(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stop request ended something in this attempt.
+    pub fn was_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The innermost step that an error left.
+    pub fn failed_step(&self) -> Option<String> {
+        lock(&self.progress).failed_step.clone()
+    }
+
+    /// The recorded result of another phase.
+    pub fn result_of(&self, phase: &str) -> Option<Value> {
+        self.session.ledger.read(|state| records::result(state, phase))
+    }
+
+    /// The phases that this attempt declared, and the commands it ran so far: what a replay needs.
+    pub(super) fn declarations(&self) -> (Vec<String>, Vec<CommandResult>) {
+        let progress = lock(&self.progress);
+        (progress.declared.clone(), if progress.declared.is_empty() { vec![] } else { progress.commands.clone() })
+    }
+
+    /// Declares a phase from inside this one; it is pending, and on disk, when this returns.
+    ///
+    /// # Errors
+    /// [`DeclareError::Again`] when this phase has declared it before (it was tried again).
+    pub fn declare(&self, phase: Phase) -> Result<(), DeclareError> {
+        let name = phase.name.clone();
+        let mut plan = self.session.plan();
+        let again = plan.get(&name).is_some_and(|known| known.declared_by.as_deref() == Some(self.phase.name.as_str()));
+        if !again {
+            plan.add(phase).map_err(|e| DeclareError::Plan(Box::new(e)))?;
+            if let Err(error) = plan.validate() {
+                plan.remove_last();
+                return Err(DeclareError::Plan(Box::new(error)));
+            }
+        }
+        drop(plan);
+        lock(&self.progress).declared.push(name.clone());
+        let known = self.session.ledger.read(|state| state.phase(&name).is_some());
+        if !known {
+            self.session.ledger.commit(records::phase_declared(&name)).map_err(|e| DeclareError::State(e.into()))?;
+        }
+        if again { Err(DeclareError::Again) } else { Ok(()) }
     }
 
     /// The attempt as it is written down.
@@ -177,8 +249,15 @@ impl Attempt {
     pub fn leave_step(&self, value: Option<&Value>) -> Result<(), Problem> {
         let path = self.step();
         lock(&self.progress).steps.pop();
-        if let (Some(path), Some(value)) = (path, value) {
-            self.session.ledger.commit(records::step_completed(&self.phase.name, &path, value))?;
+        match (path, value) {
+            (Some(path), Some(value)) if !self.is_replayed() => {
+                lock(&self.progress).failed_step = None;
+                self.session.ledger.commit(records::step_completed(&self.phase.name, &path, value))?;
+            }
+            (Some(path), None) => {
+                lock(&self.progress).failed_step.get_or_insert(path);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -188,6 +267,9 @@ impl Attempt {
     /// # Errors
     /// [`Problem::State`] when it could not be recorded.
     pub fn record_metric(&self, name: &str, value: &Value) -> Result<(), Problem> {
+        if self.is_replayed() {
+            return Ok(());
+        }
         Ok(self.session.ledger.commit(records::metric(&self.phase.name, name, value))?)
     }
 
@@ -196,6 +278,9 @@ impl Attempt {
     /// # Errors
     /// [`Problem::State`] when it could not be recorded.
     pub fn record_checkpoint(&self, manifest: &Manifest) -> Result<(), Problem> {
+        if self.is_replayed() {
+            return Ok(());
+        }
         Ok(self.session.ledger.update(|state| records::checkpoint(state, &self.phase.name, manifest))?)
     }
 
@@ -263,12 +348,16 @@ impl Attempt {
             timeout: limits.into_iter().flatten().min(),
         };
         let shown = command.display();
+        if let Some(replay) = &self.replay {
+            return replay.next(&shown, &self.phase.name).map_err(|message| self.broken(message));
+        }
         if self.session.mode == Mode::Dry {
             self.session.observer.command_planned(&self.phase.name, step.as_deref(), &shown);
             let stdout = request.capture.then(String::new);
             return Ok(CommandResult { command: shown, code: Some(0), signal: None, stdout, seconds: 0.0, max_rss: 0, log, evidence: None, message: String::new() });
         }
         if self.session.stop.level() > 0 {
+            self.note_stopped();
             return Err(Problem::Interrupted);
         }
         let absolute = self.session.absolute_directory().map_err(|e| self.broken(e.to_string()))?;
@@ -278,7 +367,9 @@ impl Attempt {
         self.session.observer.command_started(&self.phase.name, &shown, &log, from);
         let outcome = self.session.executor.run(&command, &self.session.stop);
         self.session.observer.command_finished(&self.phase.name);
-        self.judge(outcome, shown, log, from)
+        let result = self.judge(outcome, shown, log, from)?;
+        lock(&self.progress).commands.push(result.clone());
+        Ok(result)
     }
 
     fn judge(&self, outcome: Result<exec::Exit, ExecError>, command: String, log: PathBuf, from: u64) -> Result<CommandResult, Problem> {
@@ -291,6 +382,7 @@ impl Attempt {
             }
         };
         if exit.stopped == Some(Stopped::Interrupted) {
+            self.note_stopped();
             return Err(Problem::Interrupted);
         }
         {
@@ -365,6 +457,32 @@ impl Attempt {
             let _ = self.session.ledger.commit(noted);
         }
         Ok(start + head.len() as u64)
+    }
+}
+
+/// Why a phase could not be declared from inside another.
+#[derive(Debug)]
+pub enum DeclareError {
+    /// The same phase declared it before: no harm done.
+    Again,
+    /// The plan cannot have it.
+    Plan(Box<PlanError>),
+    /// It could not be recorded.
+    State(Problem),
+}
+
+/// The commands of a completed attempt, given out again in their order.
+struct Replay {
+    commands: Mutex<VecDeque<CommandResult>>,
+}
+
+impl Replay {
+    fn next(&self, shown: &str, phase: &str) -> Result<CommandResult, String> {
+        match lock(&self.commands).pop_front() {
+            Some(result) if result.command == shown => Ok(result),
+            Some(result) => Err(format!("phase `{phase}` completed and declared phases, but it now asks for `{shown}` where it ran `{}`", result.command)),
+            None => Err(format!("phase `{phase}` completed and declared phases, but it now asks for one command more: `{shown}`")),
+        }
     }
 }
 

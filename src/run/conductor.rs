@@ -98,6 +98,7 @@ impl Conductor {
     /// # Errors
     /// [`WalkError`] for a selection that names no phase, and when the state cannot be written.
     pub fn walk(&self, bodies: &dyn Bodies) -> Result<Report, WalkError> {
+        self.replay(bodies)?;
         let mut walk = self.begin()?;
         thread::scope(|scope| -> Result<(), WalkError> {
             let (sender, ended) = mpsc::channel::<(usize, End)>();
@@ -129,6 +130,28 @@ impl Conductor {
             }
         })?;
         Ok(self.report(walk))
+    }
+
+    /// Phases that a completed phase declared while it ran are not in the script's top level: its body is gone through
+    /// once more for them, with the results its commands gave then.
+    fn replay(&self, bodies: &dyn Bodies) -> Result<(), WalkError> {
+        for (name, declared) in self.session.ledger.read(records::declarations) {
+            let phase = self.session.plan().get(&name).cloned();
+            let completed = self.session.ledger.read(|s| s.phase(&name)) == Some(PhaseStatus::Completed);
+            let Some(phase) = phase.filter(|_| completed) else { continue };
+            let number = self.session.ledger.read(|s| super::attempts(s, &name).len()) as u32;
+            let attempt = Arc::new(Attempt::replayed(Arc::clone(&self.session), phase, number, declared.commands));
+            match bodies.run(&attempt) {
+                Ok(_) => {}
+                Err(Problem::State(error)) => return Err(error.into()),
+                Err(Problem::Interrupted) => return Ok(()),
+                Err(Problem::Failed(failure)) => {
+                    let lost = declared.phases.join(", ");
+                    self.session.observer.warn(&format!("{} (phases it declared: {lost}); `--rerun {name}` declares them anew", failure.message));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn begin(&self) -> Result<Walk, WalkError> {
@@ -251,7 +274,7 @@ fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
 }
 
 /// How phases stand before anything runs: one that failed is tried again when it is asked for.
-fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
+pub(super) fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
     let standing = |(phase, selected): (&Arc<crate::plan::Phase>, &bool)| match state.phase(&phase.name) {
         Some(PhaseStatus::Completed) => Standing::Completed,
         Some(PhaseStatus::Skipped) => Standing::Skipped,

@@ -1,12 +1,12 @@
 //! What went wrong with an attempt: evidence first, then a failure with a kind.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::state::StateError;
 
 /// What is known of a command that did not end well, before anybody has judged it. `std/failures` turns it into a kind.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
     /// The exit status, when it ended by itself.
     pub code: Option<i32>,

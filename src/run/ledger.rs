@@ -38,6 +38,11 @@ impl Ledger {
         *self.lock() = Inner::Live(store);
     }
 
+    /// Whether a commit is durable.
+    pub fn is_live(&self) -> bool {
+        matches!(&*self.lock(), Inner::Live(_))
+    }
+
     /// Reads one value.
     pub fn get(&self, section: &str, key: &str) -> Option<String> {
         self.read(|state| state.get(section, key).map(String::from))

@@ -34,6 +34,8 @@ pub trait Observer: Send + Sync {
     fn note(&self, text: &str);
     /// Something that is probably not as meant.
     fn warn(&self, text: &str);
+    /// Something that a script calls an error.
+    fn error(&self, text: &str);
 }
 
 /// Sees nothing: for `check`, and for tests.
@@ -53,4 +55,5 @@ impl Observer for SilentObserver {
     fn phase_interrupted(&self, _: &str, _: f64) {}
     fn note(&self, _: &str) {}
     fn warn(&self, _: &str) {}
+    fn error(&self, _: &str) {}
 }

@@ -63,7 +63,7 @@ impl PhaseRunner {
             match bodies.run(&attempt) {
                 Ok(value) => {
                     let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
-                    self.session.ledger.update(|s| records::phase_completed(s, &name, attempt.number, &record, &value))?;
+                    self.session.ledger.update(|s| records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations()))?;
                     self.session.observer.phase_completed(&name, attempt.seconds());
                     return Ok(Standing::Completed);
                 }

@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Failure, Manifest, Overrides};
+use super::{CommandResult, Failure, Manifest, Overrides};
 use crate::plan::{Parameters, Plan};
 use crate::state::{Event, PhaseStatus, State, decode, encode};
 
@@ -245,14 +245,31 @@ pub(super) fn attempt_noted(phase: &str, number: u32, record: &AttemptRecord) ->
     Event::new("noted").set("attempts", format!("{phase}.{number}"), json(record))
 }
 
+/// What a completed phase declared, and the commands that its body saw: enough to go through it again on resume.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Declarations {
+    pub phases: Vec<String>,
+    pub commands: Vec<CommandResult>,
+}
+
+/// The completed phases that declared others, in the file's order.
+pub(super) fn declarations(state: &State) -> Vec<(String, Declarations)> {
+    let read = |(key, text): (&str, &str)| Some((key.strip_suffix(".declared")?.to_string(), serde_json::from_str(text).ok()?));
+    state.section("declared").filter_map(read).collect()
+}
+
 /// A phase completed.
-pub(super) fn phase_completed(state: &State, phase: &str, number: u32, record: &AttemptRecord, result: &Value) -> Event {
+pub(super) fn phase_completed(state: &State, phase: &str, number: u32, record: &AttemptRecord, result: &Value, declared: (Vec<String>, Vec<CommandResult>)) -> Event {
     let mut event = Event::new("completed")
         .set("phases", phase, PhaseStatus::Completed.as_str())
         .set("metadata", "last_phase_complete", epoch())
         .set("attempts", format!("{phase}.{number}"), json(record));
     if !result.is_null() {
         event = event.set("results", format!("{phase}.result"), encode(result));
+    }
+    let (phases, commands) = declared;
+    if !phases.is_empty() {
+        event = event.set("declared", format!("{phase}.declared"), json(&Declarations { phases, commands }));
     }
     without_overrides(state, phase, event)
 }

@@ -1,0 +1,75 @@
+//! A dry run: the plan walked in memory. Bodies are gone through for the commands they would start; nothing is started
+//! and nothing is written.
+
+use std::sync::Arc;
+
+use super::conductor::{Bodies, initial};
+use super::{Attempt, AttemptOutcome, Problem, Session, records};
+use crate::plan::{Blocked, Schedule, Selection, SelectionError, Standing};
+
+/// What a dry run says of one phase.
+#[derive(Clone, Debug)]
+pub struct PhasePreview {
+    /// Its name.
+    pub name: String,
+    /// Its number, if it has one.
+    pub number: Option<i64>,
+    /// What it waits for.
+    pub after: Vec<String>,
+    /// How it stands before.
+    pub standing: Standing,
+    /// Whether it would run.
+    pub runs: bool,
+    /// Why it would not, when it has not completed either.
+    pub blocked: Option<Blocked>,
+    /// Its line of help.
+    pub help: Option<String>,
+}
+
+/// Walks the session's plan in memory.
+///
+/// # Errors
+/// [`SelectionError`] when `--phase` and its like name no phase.
+pub fn preview(session: &Arc<Session>, selection: &Selection, bodies: &dyn Bodies) -> Result<Vec<PhasePreview>, SelectionError> {
+    let (mut schedule, before) = {
+        let plan = session.plan();
+        let selected = selection.resolve(&plan)?;
+        let standing = session.ledger.read(|state| initial(&plan, state, &selected));
+        let mut schedule = Schedule::new(&plan, standing.clone(), selected, !selection.only.is_empty());
+        for position in selection.reruns(&plan)? {
+            schedule.set_back(&plan, position);
+        }
+        (schedule, standing)
+    };
+    let mut runs = vec![false; before.len()];
+    while let Some(position) = schedule.take_ready(|_| true) {
+        let phase = Arc::clone(&session.plan().phases()[position]);
+        runs.resize(runs.len().max(position + 1), false);
+        runs[position] = true;
+        let overrides = session.ledger.read(|state| records::overrides(state, &phase.name));
+        let number = session.ledger.read(|state| super::attempts(state, &phase.name).len()) as u32 + 1;
+        let attempt = Arc::new(Attempt::new(Arc::clone(session), Arc::clone(&phase), number, overrides, vec![]));
+        match bodies.run(&attempt) {
+            Ok(value) => {
+                let record = attempt.record().end(AttemptOutcome::Completed, 0.0);
+                // A draft cannot fail.
+                let _ = session.ledger.update(|s| records::phase_completed(s, &phase.name, number, &record, &value, (vec![], vec![])));
+            }
+            Err(Problem::Failed(failure)) => session.observer.unknown_from_here(&phase.name, &failure.message),
+            Err(_) => break,
+        }
+        schedule.extend(&session.plan());
+        schedule.finished(position, Standing::Completed);
+    }
+    let plan = session.plan();
+    let phases = plan.phases().iter().enumerate().map(|(position, phase)| PhasePreview {
+        name: phase.name.clone(),
+        number: phase.number,
+        after: phase.after.iter().chain(&phase.after_any).cloned().collect(),
+        standing: before.get(position).copied().unwrap_or(Standing::Waiting),
+        runs: runs.get(position).copied().unwrap_or(false),
+        blocked: schedule.blocked(&plan, position),
+        help: phase.help.clone(),
+    });
+    Ok(phases.collect())
+}

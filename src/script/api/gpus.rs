@@ -1,0 +1,20 @@
+//! `gpus()`
+
+use std::sync::Arc;
+
+use rhai::{Array, Module};
+
+use super::define;
+use crate::script::current;
+use crate::script::shared::Shared;
+
+const DOCS: &str = "The GPUs: inside a phase with `gpus: n` those that it holds, elsewhere all there are (`CUDA_VISIBLE_DEVICES` when that is set, else what nvidia-smi lists).
+A list of device numbers as texts; empty without a GPU.";
+
+pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
+    let known = Arc::clone(shared);
+    define(module, "gpus", &["array"], DOCS, move || -> Array {
+        let held = current::with(|a| a.filter(|a| a.phase.gpus > 0 || a.overrides.gpus.is_some()).map(|a| a.devices.clone()));
+        held.unwrap_or_else(|| known.session.gpus().all().to_vec()).into_iter().map(Into::into).collect()
+    });
+}

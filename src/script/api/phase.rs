@@ -1,0 +1,82 @@
+//! `phase(name, opts?, fn)`
+
+use std::sync::Arc;
+
+use rhai::{FnPtr, Map, Module, NativeCallContext};
+
+use super::options::Options;
+use super::{Outcome, define};
+use crate::plan::{Origin, Phase};
+use crate::script::closures::own_closure;
+use crate::script::current;
+use crate::script::fault::{mistake, raise_problem};
+use crate::script::shared::{Body, Shared};
+
+/// The options of a phase.
+pub(in crate::script) const OPTIONS: &[&str] = &["after", "after_any", "gpus", "timeout", "retries", "on_failure", "env", "cwd", "rerun", "help", "number"];
+
+/// Options that the product has a name for, and this version no meaning.
+const LATER: &[&str] = &["stall", "needs", "inputs", "outputs", "checkpoints", "complete_when", "slurm", "executor"];
+
+const DOCS: &str = "Declares a phase. Nothing runs until the script has ended: the plan comes first.
+The value of `body` is kept as the phase's result (see `result`). What the body captured is a private copy, as it stood when the phase was declared.
+
+Options: `after` (name or list: these must have completed), `after_any` (these must have finished, completed or failed), `gpus` (how many it holds),
+`timeout` (\"12h\", for one attempt), `retries` (times that a failure is tried again when no policy has an opinion), `on_failure` (a policy, see `retry`),
+`env` (variables for its commands; `()` removes one), `cwd` (their directory), `rerun: \"stale\"` (run again when something it waits for has completed since),
+`number` (what `--phase 3` means), `help` (one line).
+
+A phase declared inside a running phase joins the plan. Throws when the name is taken or an option is not as above.";
+
+pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
+    let known = Arc::clone(shared);
+    define(module, "phase", &["name: string", "body: Fn", "()"], DOCS, move |context: NativeCallContext, name: &str, body: FnPtr| {
+        declare(&known, &context, name, Map::new(), body)
+    });
+    let known = Arc::clone(shared);
+    define(module, "phase", &["name: string", "options: map", "body: Fn", "()"], DOCS, move |context: NativeCallContext, name: &str, options: Map, body: FnPtr| {
+        declare(&known, &context, name, options, body)
+    });
+}
+
+fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Map, body: FnPtr) -> Outcome<()> {
+    let mut options = Options::new("phase", options, OPTIONS, LATER)?;
+    let at = context.call_position();
+    let origin = at.line().map(|line| Origin { file: context.call_source().unwrap_or("script").into(), line });
+    let rerun = options.text("rerun")?;
+    if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
+        return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
+    }
+    let running = current::attempt();
+    let phase = Phase {
+        name: name.into(),
+        after: options.names("after")?,
+        after_any: options.names("after_any")?,
+        gpus: options.count("gpus")?.unwrap_or(0),
+        timeout: options.duration("timeout")?,
+        retries: options.count("retries")?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
+        env: options.environment("env")?,
+        cwd: options.path("cwd")?,
+        rerun_when_stale: rerun.is_some(),
+        number: options.number("number")?,
+        help: options.text("help")?,
+        declared_by: running.as_ref().map(|a| a.phase.name.clone()),
+        origin,
+    };
+    let policy = options.function("on_failure")?.map(own_closure);
+    let added = match running {
+        Some(attempt) => attempt.declare(phase),
+        None => {
+            let added = shared.session.plan().add(phase);
+            added.map_err(|error| crate::run::DeclareError::Plan(Box::new(error)))
+        }
+    };
+    match added {
+        Ok(()) => shared.keep_body(name, Body { closure: own_closure(body), policy }),
+        // A phase that is tried again declares its children again: the newest body counts.
+        Err(crate::run::DeclareError::Again) => shared.keep_body(name, Body { closure: own_closure(body), policy }),
+        Err(crate::run::DeclareError::Plan(error)) => return Err(mistake(error.to_string())),
+        Err(crate::run::DeclareError::State(problem)) => return Err(raise_problem(problem)),
+    }
+    Ok(())
+}

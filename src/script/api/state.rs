@@ -1,0 +1,125 @@
+//! `state`: the run's state, read and written through.
+
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, FnNamespace, FuncRegistration, Map, Module};
+
+use super::Outcome;
+use crate::run::Mode;
+use crate::script::closures::own;
+use crate::script::current;
+use crate::script::fault::{mistake, raise_state_error};
+use crate::script::shared::Shared;
+use crate::script::values::{from_data, to_data};
+use crate::state::{Event, PhaseStatus, decode, encode};
+
+/// The value behind the name `state`.
+#[derive(Clone)]
+struct State(Arc<Shared>);
+
+/// One section of it: `state.phases`.
+#[derive(Clone)]
+struct Section {
+    shared: Arc<Shared>,
+    name: String,
+}
+
+pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
+    Dynamic::from(State(Arc::clone(shared)))
+}
+
+pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
+    module.set_custom_type::<State>("State").set_custom_type::<Section>("Section");
+    let getter = || FuncRegistration::new_index_getter().with_purity(true).with_namespace(FnNamespace::Global);
+    // Pure although they write: what `on_var` hands out is read-only to Rhai, and an impure setter would be refused.
+    let setter = || FuncRegistration::new_index_setter().with_purity(true).with_namespace(FnNamespace::Global);
+    getter().set_into_module(module, |state: &mut State, name: &str| Section { shared: Arc::clone(&state.0), name: name.into() });
+    setter().set_into_module(module, |state: &mut State, name: &str, value: Dynamic| replace(state, name, value));
+    getter().set_into_module(module, |section: &mut Section, key: &str| section.get(key));
+    setter().set_into_module(module, |section: &mut Section, key: &str, value: Dynamic| section.set(key, value));
+    let method = |name: &str| FuncRegistration::new(name).with_purity(true).with_namespace(FnNamespace::Global);
+    let docs = |text: &str| vec![format!("/// {text}")];
+    method("contains")
+        .with_params_info(["section: Section", "key: string", "bool"])
+        .with_comments(docs("Whether the section has the key: `\"k\" in state.mine`."))
+        .set_into_module(module, |section: &mut Section, key: &str| section.read(key).is_some());
+    method("keys")
+        .with_params_info(["section: Section", "array"])
+        .with_comments(docs("The keys of a section of the state, in the file's order."))
+        .set_into_module(module, |section: &mut Section| section.entries().into_iter().map(|(k, _)| k.into()).collect::<Array>());
+    method("remove")
+        .with_params_info(["section: Section", "key: string", "()"])
+        .with_comments(docs("Takes a key out of a section of the state; durable when it returns."))
+        .set_into_module(module, |section: &mut Section, key: &str| section.write(Event::new("removed").remove(&section.name, key)));
+    method("to_map")
+        .with_params_info(["section: Section", "map"])
+        .with_comments(docs("A copy of a section of the state as a map."))
+        .set_into_module(module, |section: &mut Section| section.as_map());
+    for name in ["to_string", "to_debug"] {
+        method(name).set_into_module(module, |section: &mut Section| Dynamic::from_map(section.as_map()).to_string());
+    }
+}
+
+/// `state.best = #{…}` sets the keys of a section; `state.best.acc = 0.9` comes by here with the section itself.
+fn replace(state: &mut State, name: &str, value: Dynamic) -> Outcome<()> {
+    let value = own(value);
+    if value.is::<Section>() {
+        return Ok(());
+    }
+    let section = Section { shared: Arc::clone(&state.0), name: name.into() };
+    let map = value.try_cast::<Map>().ok_or_else(|| mistake(format!("`state.{name}` is a section of the state file; assign to a key of it: `state.{name}.key = …`")))?;
+    let mut event = Event::new("set");
+    for (key, item) in map {
+        event = event.set(name, key.as_str(), section.text_of(&key, &item)?);
+    }
+    section.write(event)
+}
+
+impl Section {
+    fn read(&self, key: &str) -> Option<String> {
+        self.shared.session.ledger.get(&self.name, key)
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        self.shared.session.ledger.read(|state| state.section(&self.name).map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+
+    fn as_map(&self) -> Map {
+        self.entries().into_iter().map(|(key, text)| (key.into(), from_data(&decode(&text)))).collect()
+    }
+
+    fn get(&self, key: &str) -> Dynamic {
+        self.read(key).map_or(Dynamic::UNIT, |text| from_data(&decode(&text)))
+    }
+
+    fn set(&self, key: &str, value: Dynamic) -> Outcome<()> {
+        let text = self.text_of(key, &own(value))?;
+        self.write(Event::new("set").set(&self.name, key, text))
+    }
+
+    fn text_of(&self, key: &str, value: &Dynamic) -> Outcome<String> {
+        let name = &self.name;
+        let plain = |text: &str| !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
+        if !plain(name) || name.contains(']') {
+            return Err(mistake(format!("`{name}` cannot be a section of the state file")));
+        }
+        if !plain(key) || key.contains('=') || key.starts_with(['[', '#', ';']) {
+            return Err(mistake(format!("`{key}` cannot be a key of the state file")));
+        }
+        let data = to_data(value).map_err(|not| mistake(format!("cannot store {} at `state.{name}.{key}{}`", not.type_name, not.path)))?;
+        let text = encode(&data);
+        if name == "phases" && text.parse::<PhaseStatus>().is_err() {
+            return Err(mistake(format!("`{text}` is no status of a phase; a status is pending, in_progress, completed, failed or skipped")));
+        }
+        Ok(text)
+    }
+
+    fn write(&self, event: Event) -> Outcome<()> {
+        let replayed = current::with(|attempt| attempt.is_some_and(|a| a.is_replayed()));
+        if replayed {
+            return Ok(());
+        }
+        debug_assert!(self.shared.session.mode == Mode::Live || !self.shared.session.ledger.is_live());
+        self.shared.session.ledger.commit(event).map_err(raise_state_error)
+    }
+}

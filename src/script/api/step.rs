@@ -1,0 +1,37 @@
+//! `step(name, fn)`
+
+use std::sync::Arc;
+
+use rhai::{Dynamic, FnPtr, Module, NativeCallContext};
+
+use super::{Outcome, define};
+use crate::script::closures::{own, own_closure};
+use crate::script::current;
+use crate::script::fault::{mistake, raise_problem};
+use crate::script::shared::Shared;
+use crate::script::values::{from_data, to_data};
+
+const DOCS: &str = "A part of a phase that is completed once. When the phase is tried again, a completed step is skipped and returns its recorded value.
+Returns the value of `body`. Throws outside a phase, when the name appears twice in the phase, or when the value cannot be kept (a function).";
+
+pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
+    let known = Arc::clone(shared);
+    define(module, "step", &["name: string", "body: Fn", "?"], DOCS, move |context: NativeCallContext, name: &str, body: FnPtr| step(&known, &context, name, body));
+}
+
+fn step(shared: &Shared, context: &NativeCallContext, name: &str, body: FnPtr) -> Outcome<Dynamic> {
+    let attempt = current::attempt().ok_or_else(|| mistake("step() runs inside a phase"))?;
+    if let Err(recorded) = attempt.enter_step(name).map_err(mistake)? {
+        return Ok(from_data(&recorded));
+    }
+    let outcome = shared.libraries.call(context, &own_closure(body), ()).map(own);
+    let data = outcome.as_ref().ok().map(|value| to_data(value).map_err(|not| mistake(format!("the value of step `{name}` cannot be kept: {} at `value{}`", not.type_name, not.path))));
+    match data.transpose() {
+        Ok(data) => attempt.leave_step(data.as_ref()).map_err(raise_problem)?,
+        Err(error) => {
+            attempt.leave_step(None).map_err(raise_problem)?;
+            return Err(error);
+        }
+    }
+    outcome
+}

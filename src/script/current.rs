@@ -1,0 +1,32 @@
+//! Which attempt the calling thread is working on.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::run::Attempt;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Attempt>>> = const { RefCell::new(None) };
+}
+
+/// The attempt whose body this thread runs; `None` while a script plans.
+pub(super) fn attempt() -> Option<Arc<Attempt>> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+/// Looks at the attempt without holding on to it.
+pub(super) fn with<T>(look: impl FnOnce(Option<&Attempt>) -> T) -> T {
+    CURRENT.with(|current| look(current.borrow().as_deref()))
+}
+
+/// Runs `work` as the body of an attempt; also after a panic the thread belongs to nobody again.
+pub(super) fn within<T>(attempt: &Arc<Attempt>, work: impl FnOnce() -> T) -> T {
+    struct Leave(Option<Arc<Attempt>>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with(|current| *current.borrow_mut() = self.0.take());
+        }
+    }
+    let _leave = Leave(CURRENT.with(|current| current.borrow_mut().replace(Arc::clone(attempt))));
+    work()
+}

@@ -1,0 +1,53 @@
+//! What the binary carries with it: the standard modules, the stock pipeline, and the files of its small experiment.
+
+/// How the stock pipeline is called in messages and in the state file.
+pub const STOCK_NAME: &str = "<stock>/run_all.rhai";
+
+/// The first words that the bash runner took, and the stock pipeline takes as its `mode`.
+pub const STOCK_MODES: &[&str] = &["experiment", "quick", "finalize", "train", "eval"];
+
+const STDLIB: &[(&str, &str)] = &[
+    ("std/failures", include_str!("../../stdlib/failures.rhai")),
+    ("std/gpu", include_str!("../../stdlib/gpu.rhai")),
+    ("std/python", include_str!("../../stdlib/python.rhai")),
+    ("std/recovery", include_str!("../../stdlib/recovery.rhai")),
+];
+
+const STOCK: &[(&str, &str)] = &[
+    (STOCK_NAME, include_str!("../../scripts/run_all.rhai")),
+    ("<stock>/latentwire.rhai", include_str!("../../scripts/latentwire.rhai")),
+    ("<stock>/small.rhai", include_str!("../../scripts/small.rhai")),
+];
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../scripts/", $folder, "/", $name)))),*]
+    };
+}
+
+/// The small experiment, file by file.
+const SMALL: &[(&str, &str)] = files!("small": "train.py");
+
+/// The text of a standard module, `std/gpu` for instance.
+pub(super) fn standard_module(path: &str) -> Option<&'static str> {
+    find(STDLIB, path)
+}
+
+/// The names of the standard modules.
+pub(super) fn standard_modules() -> impl Iterator<Item = &'static str> {
+    STDLIB.iter().map(|(name, _)| *name)
+}
+
+/// The text of a script that lies beside the stock pipeline.
+pub(super) fn stock_script(name: &str) -> Option<&'static str> {
+    find(STOCK, name)
+}
+
+/// The files of a bundle that can be unpacked beside a run.
+pub(super) fn bundle(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    (name == "small").then_some(SMALL)
+}
+
+fn find(list: &'static [(&'static str, &'static str)], name: &str) -> Option<&'static str> {
+    list.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}

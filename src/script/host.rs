@@ -1,0 +1,223 @@
+//! The host: compiles a script, evaluates it, and runs its closures inside the evaluation.
+//!
+//! A closure that uses imports can only be called while the script's global state is alive. So the host appends a native
+//! call to the script, and everything that runs, runs inside that call.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Scope};
+use serde_json::Value;
+
+use super::api::decision_of;
+use super::check::{Finding, check};
+use super::closures::own;
+use super::current;
+use super::diagnostics::ScriptError;
+use super::embedded::{STOCK_NAME, stock_script};
+use super::engine::{build, declarations};
+use super::fault::{as_failure, failure_map, take_state_error};
+use super::resolver::without_shebang;
+use super::shared::Shared;
+use super::values::to_data;
+use crate::run::{Attempt, Bodies, Decision, Failure, Mode, Problem, Session};
+
+/// The native call at the end of the main script.
+pub(super) const TAIL: &str = "jumar__walk";
+
+/// The interpreter needs room: address space only.
+const STACK_BYTES: usize = 256 << 20;
+
+/// A script's text and what it is called.
+#[derive(Clone, Debug)]
+pub struct ScriptSource {
+    /// The name in messages: the path as the user typed it, or the stock pipeline's.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+impl ScriptSource {
+    /// The pipeline that the binary carries.
+    pub fn stock() -> ScriptSource {
+        ScriptSource { name: STOCK_NAME.into(), text: stock_script(STOCK_NAME).unwrap_or_default().into() }
+    }
+
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// [`ScriptError`] when the file cannot be read or is no text.
+    pub fn read(path: &str) -> Result<ScriptSource, ScriptError> {
+        let cannot = |why: String| ScriptError::plain(format!("cannot read the script {path}: {why}"));
+        let bytes = std::fs::read(PathBuf::from(path)).map_err(|e| cannot(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|e| cannot(format!("it is not UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
+        Ok(ScriptSource { name: path.into(), text })
+    }
+
+    /// Whether this is the pipeline that the binary carries.
+    pub fn is_stock(&self) -> bool {
+        self.name == STOCK_NAME
+    }
+
+    /// A hash of the text, 16 hexadecimal digits.
+    pub fn hash(&self) -> String {
+        blake3::hash(self.text.as_bytes()).to_hex()[..16].to_string()
+    }
+}
+
+/// A compiled script and the engine for it.
+pub struct Host {
+    shared: Arc<Shared>,
+    engine: Engine,
+    ast: AST,
+}
+
+impl Host {
+    /// Compiles a script.
+    ///
+    /// # Errors
+    /// [`ScriptError`] with file, line and column when it does not parse.
+    pub fn new(session: Arc<Session>, source: &ScriptSource) -> Result<Host, ScriptError> {
+        let shared = Arc::new(Shared::new(session));
+        shared.remember_source(&source.name, &source.text);
+        let engine = build(&shared);
+        let compiled = engine.compile_with_scope(&declarations(), without_shebang(&source.text));
+        let mut ast = compiled.map_err(|error| ScriptError::from_rhai(&EvalAltResult::from(error), &source.name, &shared, Some(&engine)))?;
+        ast.set_source(source.name.as_str());
+        Ok(Host { shared, engine, ast })
+    }
+
+    /// What can be said about the script without running it.
+    pub fn check(&self) -> Vec<Finding> {
+        check(&self.engine, &self.ast)
+    }
+
+    /// Evaluates the script; when it has declared its plan, `then` is called with the bodies, still inside the evaluation.
+    ///
+    /// # Errors
+    /// [`ScriptError`] when the script's top level fails; `then` has not been called.
+    pub fn evaluate<T: Send + 'static>(&self, then: impl FnOnce(&dyn Bodies) -> T + Send + 'static) -> Result<T, ScriptError> {
+        let result = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&result);
+        self.shared.set_walk(Box::new(move |bodies| {
+            let value = then(bodies);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        }));
+        let evaluated = self.evaluate_on_a_large_stack();
+        if let Some(value) = result.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Ok(value);
+        }
+        match evaluated {
+            Err(error) => Err(error),
+            // `exit` at the top level ends the script before the plan is walked.
+            Ok(()) => Err(ScriptError::plain("the script ended before its end: nothing was run".into())),
+        }
+    }
+
+    fn evaluate_on_a_large_stack(&self) -> Result<(), ScriptError> {
+        let tail = self.engine.compile(format!("{TAIL}();"));
+        let name = self.ast.source().unwrap_or_default().to_string();
+        let drawn = |error: &EvalAltResult| ScriptError::from_rhai(error, &name, &self.shared, Some(&self.engine));
+        let mut whole = self.ast.clone();
+        whole += tail.map_err(|e| drawn(&EvalAltResult::from(e)))?;
+        let evaluate = || {
+            let outcome = self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &whole);
+            match (outcome, take_state_error()) {
+                (_, Some(state)) => Err(ScriptError::of_state(state)),
+                (Ok(_), None) => Ok(()),
+                (Err(error), None) => Err(drawn(&error)),
+            }
+        };
+        thread::scope(|scope| {
+            let worker = thread::Builder::new().name("script".into()).stack_size(STACK_BYTES).spawn_scoped(scope, evaluate);
+            let worker = worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
+            worker.join().unwrap_or_else(|_| Err(ScriptError::plain("jumar itself is at fault: it panicked while the script was planning".into())))
+        })
+    }
+}
+
+/// The script's closures, callable while the evaluation is alive.
+pub(super) struct HostBodies<'a, 'c> {
+    shared: &'a Shared,
+    context: &'a NativeCallContext<'c>,
+}
+
+impl<'a, 'c> HostBodies<'a, 'c> {
+    pub(super) fn new(shared: &'a Shared, context: &'a NativeCallContext<'c>) -> HostBodies<'a, 'c> {
+        HostBodies { shared, context }
+    }
+
+    fn problem(&self, attempt: &Attempt, error: &EvalAltResult) -> Problem {
+        if let Some(state) = take_state_error() {
+            return Problem::State(state);
+        }
+        if attempt.session.stop.level() > 0 {
+            return Problem::Interrupted;
+        }
+        let over = attempt.time_left().is_some_and(|left| left.is_zero());
+        let mut failure = as_failure(error).filter(|f| f.kind != "script").unwrap_or_else(|| {
+            let name = self.context.call_source().unwrap_or_default();
+            let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine()));
+            let message = drawn.one_line();
+            Failure { kind: "script".into(), message, diagnostic: Some(drawn.render(false)), ..Failure::default() }
+        });
+        if over && failure.kind == "script" {
+            failure = Failure { kind: "timeout".into(), message: format!("the phase's time was over after {:.1} s", attempt.seconds()), ..Failure::default() };
+        }
+        failure.phase.clone_from(&attempt.phase.name);
+        failure.step = failure.step.or_else(|| attempt.failed_step());
+        failure.attempt = attempt.number;
+        failure.params = self.params(attempt);
+        failure.env.clone_from(&attempt.overrides.env);
+        Problem::Failed(Box::new(failure))
+    }
+
+    fn params(&self, attempt: &Attempt) -> serde_json::Map<String, Value> {
+        let mut params: serde_json::Map<String, Value> = attempt.session.parameters().iter().map(|(n, p)| (n.to_string(), p.value.clone())).collect();
+        params.extend(attempt.overrides.params.clone());
+        params
+    }
+
+    fn ask(&self, policy: &FnPtr, failure: &Failure) -> Result<Decision, String> {
+        let answer = self.shared.libraries.call(self.context, policy, (failure_map(failure),)).map_err(|error| {
+            let name = self.context.call_source().unwrap_or_default();
+            ScriptError::from_rhai(&error, name, self.shared, Some(self.context.engine())).one_line()
+        })?;
+        decision_of(answer, &self.shared.session)
+    }
+}
+
+impl Bodies for HostBodies<'_, '_> {
+    fn run(&self, attempt: &Arc<Attempt>) -> Result<Value, Problem> {
+        let lost = |message: &str| Problem::Failed(Box::new(Failure { phase: attempt.phase.name.clone(), kind: "script".into(), message: message.into(), ..Failure::default() }));
+        let body = self.shared.body(&attempt.phase.name).ok_or_else(|| lost("its body is not declared"))?;
+        let call = || self.shared.libraries.call(self.context, &super::closures::own_closure(body.closure.clone()), ());
+        let outcome = catch_unwind(AssertUnwindSafe(|| current::within(attempt, call)));
+        let value = match outcome {
+            Ok(Ok(value)) => own(value),
+            Ok(Err(error)) => return Err(self.problem(attempt, &error)),
+            Err(_) => return Err(lost("jumar itself is at fault: it panicked in this phase")),
+        };
+        // A body that swallowed the stop must not count as completed.
+        if attempt.session.mode == Mode::Live && attempt.session.stop.level() > 0 && attempt.was_stopped() {
+            return Err(Problem::Interrupted);
+        }
+        to_data(&value).map_err(|not| lost(&format!("the phase's value cannot be kept: {} at `value{}`", not.type_name, not.path)))
+    }
+
+    fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String> {
+        let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy);
+        for policy in own.into_iter().chain(self.shared.policy()) {
+            let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));
+            match answer.map_err(|_| "jumar itself is at fault: it panicked in a recovery policy".to_string())?? {
+                Decision::NoOpinion => {}
+                Decision::Retry { delay, .. } if delay > Duration::from_secs(366 * 86400) => return Err("a delay of more than a year".into()),
+                decision => return Ok(decision),
+            }
+        }
+        Ok(Decision::NoOpinion)
+    }
+}

@@ -1,0 +1,22 @@
+//! The Rhai host: reads a script, lets it declare a plan, and runs its closures when the conductor says so.
+//!
+//! This is the only room that knows Rhai. What a primitive does lies in `run/`; how it looks to a script lies in `api/`,
+//! one file a primitive. `docs/script-host.md` says which ways were tried and why these were taken.
+
+mod api;
+mod check;
+mod closures;
+mod current;
+mod diagnostics;
+mod embedded;
+mod engine;
+mod fault;
+mod host;
+mod resolver;
+mod shared;
+mod values;
+
+pub use check::{Finding, Severity};
+pub use diagnostics::ScriptError;
+pub use embedded::{STOCK_MODES, STOCK_NAME};
+pub use host::{Host, ScriptSource};
