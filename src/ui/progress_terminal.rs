@@ -3,13 +3,16 @@
 //! It differs from indicatif's own in what users would notice. No failure is reported upwards,
 //! since indicatif panics on one (a closed terminal must not end a run). Lines are not padded to
 //! the full width, so that the `^C` a terminal echoes lands on a line that the next frame wipes.
-//! And it can be closed: what was drawn is gone for good, even while spinners still tick.
+//! What was drawn is wiped whole even after the window became narrower. And it can be closed:
+//! then it is clean for good, even while spinners still tick.
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use anstream::adapter::strip_str;
 use indicatif::TermLike;
+use unicode_width::UnicodeWidthStr;
 
 use super::stream::{Stream, locked};
 
@@ -27,12 +30,13 @@ pub(super) struct Screen {
 }
 
 /// One redrawing, collected until indicatif flushes so that it reaches the terminal in one write.
+///
+/// indicatif's own cursor movements are not needed: a frame always replaces the whole last one.
 #[derive(Default)]
 struct Frame {
-    bytes: String,
-    lines: usize,
+    lines: Vec<String>,
     line_ended: bool,
-    lines_on_screen: usize,
+    widths_on_screen: Vec<usize>,
     closed: bool,
 }
 
@@ -57,29 +61,39 @@ impl Screen {
     /// Wipes what is drawn and draws nothing from now on.
     pub(super) fn close(&self) {
         let mut frame = locked(&self.frame);
-        if frame.closed {
+        frame.lines.clear();
+        self.draw(&mut frame);
+        frame.closed = true;
+    }
+
+    fn draw(&self, frame: &mut Frame) {
+        let lines = std::mem::take(&mut frame.lines);
+        frame.line_ended = false;
+        if frame.closed || (lines.is_empty() && frame.widths_on_screen.is_empty()) {
             return;
         }
-        frame.closed = true;
-        if frame.lines_on_screen > 0 {
-            let wipe =
-                "\r\u{1b}[2K".to_owned() + &"\u{1b}[1A\u{1b}[2K".repeat(frame.lines_on_screen - 1);
-            let _ = self.stderr.write(wipe.as_bytes());
-        }
+        let bytes = wipe(&frame.widths_on_screen, self.stderr.size().0) + &lines.join("\r\n");
+        frame.widths_on_screen = lines.iter().map(|line| columns_of(line)).collect();
+        // A terminal that is gone must not end the run.
+        let _ = self.stderr.write(bytes.as_bytes());
     }
+}
 
-    fn with_frame(&self, change: impl FnOnce(&mut Frame)) -> io::Result<()> {
-        change(&mut locked(&self.frame));
-        Ok(())
+/// What erases lines of these widths, the cursor being at the end of the last: a terminal that
+/// became narrower has wrapped them.
+fn wipe(widths: &[usize], columns: usize) -> String {
+    let rows: usize = widths
+        .iter()
+        .map(|width| width.div_ceil(columns).max(1))
+        .sum();
+    match rows {
+        0 => String::new(),
+        _ => "\r\u{1b}[2K".to_owned() + &"\u{1b}[1A\u{1b}[2K".repeat(rows - 1),
     }
+}
 
-    fn move_cursor(&self, lines: usize, direction: char) -> io::Result<()> {
-        self.with_frame(|frame| {
-            if lines > 0 {
-                frame.bytes.push_str(&format!("\u{1b}[{lines}{direction}"));
-            }
-        })
-    }
+fn columns_of(line: &str) -> usize {
+    strip_str(line).to_string().width()
 }
 
 impl TermLike for Screen {
@@ -92,72 +106,73 @@ impl TermLike for Screen {
         u16::try_from(self.stderr.size().1).unwrap_or(u16::MAX)
     }
 
-    fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
-        self.move_cursor(lines, 'A')
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 
-    fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-        self.move_cursor(lines, 'B')
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 
-    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
-        self.move_cursor(columns, 'C')
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 
-    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
-        self.move_cursor(columns, 'D')
-    }
-
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.with_frame(|frame| {
-            frame.start_line_if_needed();
-            frame.bytes.push_str(text);
-            frame.line_ended = true;
-        })
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.with_frame(|frame| {
-            // indicatif ends a line by padding it with blanks up to the width.
-            if text.bytes().all(|byte| byte == b' ') {
-                frame.line_ended = true;
-            } else {
-                frame.start_line_if_needed();
-                frame.bytes.push_str(text);
-                frame.lines = frame.lines.max(1);
-            }
-        })
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.with_frame(|frame| frame.bytes.push_str("\r\u{1b}[2K"))
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)?;
+        locked(&self.frame).line_ended = true;
+        Ok(())
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let mut frame = locked(&self.frame);
+        // indicatif ends a line by padding it with blanks up to the width.
+        if text.bytes().all(|byte| byte == b' ') {
+            frame.line_ended = true;
+            return Ok(());
+        }
+        let continues = !std::mem::take(&mut frame.line_ended);
+        match frame.lines.last_mut() {
+            Some(line) if continues => line.push_str(text),
+            _ => frame.lines.push(text.to_owned()),
+        }
+        Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.with_frame(|frame| {
-            let bytes = std::mem::take(&mut frame.bytes);
-            let lines = std::mem::take(&mut frame.lines);
-            frame.line_ended = false;
-            if frame.closed || bytes.is_empty() {
-                return;
-            }
-            frame.lines_on_screen = lines;
-            let _ = self.stderr.write(bytes.as_bytes());
-        })
-    }
-}
-
-impl Frame {
-    fn start_line_if_needed(&mut self) {
-        if std::mem::take(&mut self.line_ended) {
-            self.bytes.push_str("\r\n");
-            self.lines += 1;
-        }
+        self.draw(&mut locked(&self.frame));
+        Ok(())
     }
 }
 
 impl fmt::Debug for Screen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Screen").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_a_narrower_window_has_wrapped_are_wiped_whole() {
+        assert_eq!(wipe(&[], 80), "");
+        assert_eq!(wipe(&[37], 40), "\r\u{1b}[2K");
+        assert_eq!(wipe(&[37, 0], 40).matches("\u{1b}[1A").count(), 1);
+        assert_eq!(wipe(&[77, 50], 40).matches("\u{1b}[1A").count(), 3);
+    }
+
+    #[test]
+    fn escape_codes_take_no_columns() {
+        assert_eq!(columns_of("\u{1b}[1mtraining\u{1b}[0m 日本"), 13);
     }
 }
