@@ -5,10 +5,11 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use super::color::{ColorChoice, can_move_the_cursor};
 
@@ -91,25 +92,29 @@ struct Descriptor(fn() -> BorrowedFd<'static>);
 
 impl Write for Descriptor {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let descriptor = (self.0)();
-        loop {
-            match rustix::io::write(descriptor, bytes) {
-                Err(rustix::io::Errno::INTR) => {}
-                // A child may have made the shared terminal non-blocking: wait as if it were not.
-                Err(rustix::io::Errno::AGAIN) => {
-                    let mut wanted = [PollFd::from_borrowed_fd(descriptor.as_fd(), PollFlags::OUT)];
-                    match poll(&mut wanted, None) {
-                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                other => return Ok(other?),
-            }
-        }
+        write_patiently((self.0)(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes some of `bytes`, waiting for room as long as it takes: a child may have made the shared
+/// terminal non-blocking.
+fn write_patiently(descriptor: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match rustix::io::write(descriptor, bytes) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut room = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+                match poll(&mut room, None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            other => return Ok(other?),
+        }
     }
 }
 
@@ -165,20 +170,23 @@ mod tests {
     #[test]
     fn a_full_non_blocking_pipe_is_waited_for() {
         use std::io::Read;
-        use std::sync::OnceLock;
-        static WRITER: OnceLock<io::PipeWriter> = OnceLock::new();
+        use std::os::fd::AsFd;
 
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let flags = rustix::fs::fcntl_getfl(&writer).expect("flags");
         rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).expect("set");
-        WRITER.set(writer).expect("set once");
-        let mut descriptor = Descriptor(|| WRITER.get().expect("set above").as_fd());
 
-        let sent = vec![b'x'; 1 << 20];
-        let expected = sent.len();
-        let writing = std::thread::spawn(move || descriptor.write_all(&sent));
-        let mut received = vec![0; expected];
-        reader.read_exact(&mut received).expect("all of it arrives");
+        let expected = 1 << 20;
+        let writing = std::thread::spawn(move || {
+            let mut sent = 0;
+            while sent < expected {
+                sent += write_patiently(writer.as_fd(), &vec![b'x'; expected - sent])?;
+            }
+            io::Result::Ok(())
+        });
+        let mut received = Vec::new();
+        reader.read_to_end(&mut received).expect("readable");
         writing.join().expect("no panic").expect("no error");
+        assert_eq!(received.len(), expected);
     }
 }
