@@ -4,4 +4,10 @@
 //! Rhai host; [`run`] walks the plan; [`plan`] is what is to be done, [`ui`] is how it looks; [`state`] keeps what
 //! happened, [`exec`] runs commands. Arrows point downward only; see `ARCHITECTURE.md`.
 
+pub mod cli;
+pub mod exec;
 pub mod plan;
+pub mod run;
+pub mod script;
+pub mod state;
+pub mod ui;

@@ -1,0 +1,140 @@
+//! Who of this process's children is whose: the commands it started itself, and the orphans it adopted.
+//!
+//! As a child subreaper this process becomes the parent of everything that its commands leave behind. Such orphans have to be
+//! reaped when they end, but a child that some thread waits for must never be: that thread would lose its exit status, and
+//! might signal a stranger that got the same pid. So the leaders of commands are registered here from before they can end
+//! until they are reaped, and orphans are told from the children that other rooms start by their mark or their group.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::process::Child;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, WaitOptions};
+
+use super::launch::{self, COMMAND_ID_VARIABLE};
+use super::process_table::{self, Process, Variable};
+
+/// Makes this process adopt the orphans of its descendants, and makes sure that the children it waits for leave their exit
+/// status. Returns whether it will adopt; where not, orphans of a command are still found by its mark.
+pub(super) fn adopt_orphans() -> bool {
+    // SAFETY: restoring a signal's default action touches no memory of ours. A parent that ignores SIGCHLD hands that down,
+    // and then the kernel throws exit statuses away.
+    unsafe {
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        if libc::sigaction(libc::SIGCHLD, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+        {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok()
+}
+
+/// Starts a process that will lead its own process group, and registers it in the same breath.
+pub(super) fn start_leader(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Pid> {
+    let mut children = lock();
+    let child = start()?;
+    let pid = Pid::from_child(&child);
+    children.leaders.insert(pid.as_raw_nonzero().get());
+    children.groups.insert(pid.as_raw_nonzero().get());
+    Ok(pid)
+}
+
+/// Reaps a leader by `reap` and strikes it off in the same breath, before its pid can belong to another.
+pub(super) fn reap_leader<T>(pid: Pid, reap: impl FnOnce() -> T) -> T {
+    let mut children = lock();
+    let reaped = reap();
+    children.leaders.remove(&pid.as_raw_nonzero().get());
+    reaped
+}
+
+/// Reaps an adopted orphan that has ended. Does nothing when the pid is that of a command somebody waits for.
+pub(super) fn reap_orphan(pid: i32) {
+    reap_unless_led(&lock(), pid);
+}
+
+/// Reaps the orphans of any command that have ended since, at most once a second: so that servers and daemons that commands
+/// left running do not pile up as zombies in a long run.
+pub(super) fn reap_orphans_now_and_then() {
+    let mut children = lock();
+    let now = Instant::now();
+    if children
+        .last_look
+        .is_some_and(|last| now.duration_since(last) < LOOK_INTERVAL)
+    {
+        return;
+    }
+    children.last_look = Some(now);
+    // Without a table there is nothing to reap; the zombies wait for the next look.
+    let present = process_table::own_children().unwrap_or_default();
+    for process in &present {
+        children.consider(process);
+    }
+    let present: HashSet<_> = present
+        .iter()
+        .map(|child| (child.pid, child.started))
+        .collect();
+    children.orphans.retain(|name, _| present.contains(name));
+}
+
+/// How often the orphans are looked through.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Children {
+    /// Pids of commands that some thread waits for.
+    leaders: HashSet<i32>,
+    /// Process groups of all commands that were ever started: their orphans may still be in them.
+    groups: HashSet<i32>,
+    /// Orphans of commands, and children that are not, as they were found while they lived, by pid and start time.
+    orphans: HashMap<(i32, u64), bool>,
+    last_look: Option<Instant>,
+}
+
+impl Children {
+    /// Reaps a child if it is an orphan that has ended; otherwise remembers what it is. A child that is not certainly an
+    /// orphan is left alone: another room may be waiting for it.
+    pub(super) fn consider(&mut self, process: &Process) {
+        let name = (process.pid, process.started);
+        if self.leaders.contains(&process.pid) {
+            return;
+        }
+        if !process.ended {
+            if self.orphans.contains_key(&name) {
+                return;
+            }
+            match process_table::environment_variable(process.pid, COMMAND_ID_VARIABLE) {
+                Variable::Value(mark) => {
+                    self.orphans.insert(name, launch::is_of_this_host(&mark));
+                }
+                Variable::Missing => {
+                    self.orphans.insert(name, false);
+                }
+                Variable::Unreadable => {}
+            }
+            return;
+        }
+        if self.orphans.remove(&name) == Some(true) || self.groups.contains(&process.group) {
+            reap_unless_led(self, process.pid);
+        }
+    }
+}
+
+static CHILDREN: LazyLock<Mutex<Children>> = LazyLock::new(Mutex::default);
+
+fn lock() -> MutexGuard<'static, Children> {
+    // Every change is a single insertion or removal, so a panic elsewhere cannot have left them half done.
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn reap_unless_led(children: &Children, pid: i32) {
+    if children.leaders.contains(&pid) {
+        return;
+    }
+    // Errors mean that it was reaped already.
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}

@@ -1,0 +1,25 @@
+//! Runs commands on this machine.
+//!
+//! Each command is the leader of its own process group, writes straight to its log file and carries a mark of its own in the
+//! environment variable `JUMAR_COMMAND_ID`. This process is the reaper of orphans (a child subreaper) for all of them, so that
+//! whatever a command leaves behind stays findable: by descent, by group, by session or by that mark. Everything is
+//! the plain kernel interface of an unprivileged Linux process; no control group is needed and none is made.
+
+mod capture;
+mod children;
+mod launch;
+mod leader;
+mod look_up;
+mod oom;
+mod process_table;
+mod program_file;
+mod runner;
+mod tree;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use capture::CAPTURE_LIMIT;
+pub use look_up::{LOOK_UP_LIMIT, LookUp, look_up};
+pub use runner::{DEFAULT_GRACE, Local};

@@ -1,0 +1,74 @@
+//! The host's own signals: which of them ask for a stop, and which must not kill it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::exec::StopSignal;
+
+/// Makes interrupt (Ctrl-C), terminate and hang-up requests on `stop` instead of the end of the host, and a write beyond the
+/// file size limit an error of that write (`EFBIG`) instead of a killing signal. To be called once, early in `main`.
+///
+/// A host that was started with interrupts or hang-ups ignored (`nohup`, a script's background job) goes on ignoring them.
+/// Commands do not inherit any of this.
+///
+/// # Errors
+///
+/// When the system refuses to install a handler.
+pub fn install_signal_handlers(stop: &StopSignal) -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        if signal != libc::SIGTERM && is_ignored(signal) {
+            continue;
+        }
+        let stop = stop.clone();
+        // SAFETY: the handler performs atomic operations only, which a signal handler may.
+        unsafe {
+            signal_hook::low_level::register(signal, move || stop.request_by_signal(signal))?;
+        }
+    }
+    // A handler, not SIG_IGN: handlers end at exec, so commands keep the default, while SIG_IGN would be inherited.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
+
+/// Whether this process ignores a signal at present; false when the system does not say.
+fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only asks; the old one is written to memory that is large enough and ours.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    if asked != 0 {
+        return false;
+    }
+    // SAFETY: zeroed memory is a valid `sigaction`, and the call above has filled it in.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::StopLevel;
+    use std::process::Command;
+
+    #[test]
+    fn signals_become_stop_requests_and_commands_do_not_inherit_the_handlers() {
+        let stop = StopSignal::new();
+        install_signal_handlers(&stop).unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+            .unwrap();
+        while !stop.is_requested() {
+            std::thread::yield_now();
+        }
+        assert_eq!(stop.level(), StopLevel::Graceful);
+        assert_eq!(stop.signal(), Some(libc::SIGTERM));
+
+        let status = Command::new("grep")
+            .args(["-E", "^Sig(Ign|Cgt)", "/proc/self/status"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(status.stdout).unwrap();
+        for line in text.lines() {
+            let mask = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+            assert_eq!(mask & (1 << (libc::SIGXFSZ - 1)), 0, "{text}");
+        }
+    }
+}
