@@ -356,7 +356,7 @@ impl Attempt {
             let stdout = request.capture.then(String::new);
             return Ok(CommandResult { command: shown, code: Some(0), signal: None, stdout, seconds: 0.0, max_rss: 0, log, evidence: None, message: String::new() });
         }
-        if self.session.stop.level() > 0 {
+        if self.session.stop.is_requested() {
             self.note_stopped();
             return Err(Problem::Interrupted);
         }
@@ -375,6 +375,10 @@ impl Attempt {
     fn judge(&self, outcome: Result<exec::Exit, ExecError>, command: String, log: PathBuf, from: u64) -> Result<CommandResult, Problem> {
         let exit = match outcome {
             Ok(exit) => exit,
+            Err(ExecError::StopRequested { .. }) => {
+                self.note_stopped();
+                return Err(Problem::Interrupted);
+            }
             Err(error) => {
                 let message = error.to_string();
                 let evidence = Evidence { errno: error.errno(), tail: vec![message.clone()], ..Evidence::default() };
@@ -447,7 +451,7 @@ impl Attempt {
         };
         let mut head = String::new();
         if first && self.number > 1 {
-            head = format!("--- attempt {} · {} ---\n", self.number, jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S"));
+            head = format!("--- attempt {} · {} ---\n", self.number, jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S"));
         }
         head.push_str(&format!("$ {shown}\n"));
         file.write_all(head.as_bytes())?;

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::records;
+
 /// Files up to this size are hashed whole; of larger ones the head and the tail, this much each, and the size.
 const HASHED_BYTES: u64 = 256 * 1024;
 
@@ -88,7 +90,7 @@ impl Manifest {
 
     /// A checkpoint that a dry run expects to be made.
     pub fn expected(path: &str) -> Manifest {
-        Manifest { at: Timestamp::now(), hash: EXPECTED.into(), ..Manifest::unverified(path) }
+        Manifest { at: records::now(), hash: EXPECTED.into(), ..Manifest::unverified(path) }
     }
 
     /// Looks at a checkpoint and takes down what it is.
@@ -119,7 +121,7 @@ impl Manifest {
             return Err(CheckpointError::Empty { path: path.into() });
         }
         let hash = hasher.finalize().to_hex()[..16].to_string();
-        Ok(Manifest { path: path.into(), files: files.len() as u64, bytes, hash, at: Timestamp::now(), info })
+        Ok(Manifest { path: path.into(), files: files.len() as u64, bytes, hash, at: records::now(), info })
     }
 
     /// Whether the checkpoint is still what was recorded.

@@ -104,7 +104,7 @@ impl Conductor {
             let (sender, ended) = mpsc::channel::<(usize, End)>();
             let mut running = 0;
             loop {
-                while running < self.jobs && !walk.halted && self.session.stop.level() == 0 {
+                while running < self.jobs && !walk.halted && !self.session.stop.is_requested() {
                     let Some((position, devices)) = self.next(&mut walk)? else { break };
                     let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices);
                     if self.jobs == 1 {
@@ -250,7 +250,7 @@ impl Conductor {
             report.standing = walk.schedule.standing(position);
             report.blocked = walk.schedule.blocked(&plan, position);
         }
-        Report { phases: walk.phases, interrupted: self.session.stop.level() > 0, aborted: walk.aborted }
+        Report { phases: walk.phases, interrupted: self.session.stop.is_requested(), aborted: walk.aborted }
     }
 }
 

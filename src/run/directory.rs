@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 
 /// A run directory that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,7 @@ pub struct RunDirectory {
 
 struct Inner {
     name: String,
+    named_by_user: bool,
     fixed: Option<PathBuf>,
     decided: Option<PathBuf>,
     made: Vec<PathBuf>,
@@ -49,12 +50,12 @@ struct Inner {
 impl RunDirectory {
     /// A new run called `name`, or in `fixed` when the user said where.
     pub fn new(name: &str, fixed: Option<PathBuf>, dry: bool) -> RunDirectory {
-        RunDirectory { inner: Mutex::new(Inner { name: name.into(), fixed, decided: None, made: vec![] }), dry }
+        RunDirectory { inner: Mutex::new(Inner { name: name.into(), named_by_user: false, fixed, decided: None, made: vec![] }), dry }
     }
 
     /// The directory of a run that exists.
     pub fn existing(name: &str, path: PathBuf) -> RunDirectory {
-        RunDirectory { inner: Mutex::new(Inner { name: name.into(), fixed: None, decided: Some(path), made: vec![] }), dry: false }
+        RunDirectory { inner: Mutex::new(Inner { name: name.into(), named_by_user: true, fixed: None, decided: Some(path), made: vec![] }), dry: false }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -66,7 +67,17 @@ impl RunDirectory {
         self.lock().name.clone()
     }
 
-    /// Names the run; `false` when the directory has been decided already.
+    /// Names the run as the user wants it; the script does not rename it.
+    ///
+    /// # Errors
+    /// [`RunDirectoryError::BadName`].
+    pub fn fix_name(&self, name: &str) -> Result<(), RunDirectoryError> {
+        self.rename(name)?;
+        self.lock().named_by_user = true;
+        Ok(())
+    }
+
+    /// Names the run as the script wants it; the user's own name stays. `false` when the directory has been decided already.
     ///
     /// # Errors
     /// [`RunDirectoryError::BadName`].
@@ -76,6 +87,9 @@ impl RunDirectory {
             return Err(RunDirectoryError::BadName { name: name.into() });
         }
         let mut inner = self.lock();
+        if inner.named_by_user {
+            return Ok(true);
+        }
         if inner.decided.is_some() {
             return Ok(inner.name == name);
         }
@@ -104,7 +118,7 @@ impl RunDirectory {
                 path
             }
             None => {
-                let stem = format!("{}_{}", inner.name, Zoned::now().strftime("%Y%m%d_%H%M%S"));
+                let stem = format!("{}_{}", inner.name, ZonedDateTime::now().strftime("%Y%m%d_%H%M%S"));
                 inner.reserve(Path::new("runs"), &stem, self.dry)?
             }
         };

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::exec::{Program, Status, look_up};
+use crate::exec::{Program, StopSignal, look_up};
 
 /// The devices of this machine: those of `CUDA_VISIBLE_DEVICES` when it is set, else what nvidia-smi lists; none when
 /// there is no nvidia-smi or it does not answer within 10 s.
@@ -13,8 +13,8 @@ pub fn detect_gpus() -> Vec<String> {
         return list.split(',').map(str::trim).take_while(|d| *d != "-1").filter(|d| !d.is_empty()).map(String::from).collect();
     }
     let query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"].map(String::from).to_vec();
-    match look_up(&Program::Argv(query), None, &[], Duration::from_secs(10)) {
-        Ok(answer) if answer.status == Status::Code(0) => answer.stdout.lines().map(|l| l.trim().to_string()).filter(|l| !l.is_empty()).collect(),
+    match look_up(&Program::Argv(query), None, &[], Duration::from_secs(10), &StopSignal::new()) {
+        Ok(answer) if answer.success() => answer.stdout.lines().map(|l| l.trim().to_string()).filter(|l| !l.is_empty()).collect(),
         _ => vec![],
     }
 }

@@ -4,6 +4,7 @@
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
 mod attempt;
+mod begin;
 mod checkpoint;
 mod conductor;
 mod directory;
@@ -20,6 +21,7 @@ mod resume;
 mod session;
 
 pub use attempt::{Attempt, CommandRequest, CommandResult, DeclareError};
+pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
 pub use directory::{RunDirectory, RunDirectoryError};

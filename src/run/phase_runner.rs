@@ -135,10 +135,10 @@ impl PhaseRunner {
         self.session.ledger.commit(records::retry_decided(&name, &overrides))?;
         self.session.observer.phase_retried(&name, failure, &said);
         let until = Instant::now() + delay;
-        while Instant::now() < until && self.session.stop.level() == 0 {
+        while Instant::now() < until && !self.session.stop.is_requested() {
             thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
         }
-        if self.session.stop.level() > 0 {
+        if self.session.stop.is_requested() {
             self.session.observer.phase_interrupted(&name, 0.0);
             return Err(Problem::Interrupted);
         }

@@ -5,13 +5,14 @@
 
 use std::path::Path;
 
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, Unit, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{CommandResult, Failure, Manifest, Overrides};
 use crate::plan::{Parameters, Plan};
-use crate::state::{Event, PhaseStatus, State, decode, encode};
+use crate::state::value::{decode, encode};
+use crate::state::{Event, PhaseStatus, State};
 
 /// The name of the state file in a run directory.
 pub const STATE_FILE: &str = ".experiment_state";
@@ -75,7 +76,7 @@ impl AttemptRecord {
     pub fn begin() -> AttemptRecord {
         AttemptRecord {
             outcome: AttemptOutcome::Running,
-            started: Timestamp::now(),
+            started: now(),
             ended: None,
             seconds: None,
             kind: None,
@@ -91,7 +92,7 @@ impl AttemptRecord {
     /// The same attempt, ended now after `seconds`.
     pub fn end(mut self, outcome: AttemptOutcome, seconds: f64) -> AttemptRecord {
         self.outcome = outcome;
-        self.ended = Some(Timestamp::now());
+        self.ended = Some(now());
         self.seconds = Some((seconds * 1000.0).round() / 1000.0);
         self
     }
@@ -111,6 +112,12 @@ impl AttemptRecord {
 fn json(value: &impl Serialize) -> String {
     // Our own records are maps with text keys: they cannot fail to be JSON.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Now, as exactly as people want to read it.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
 }
 
 /// Seconds since 1970, as the bash runner wrote times.
@@ -201,14 +208,17 @@ pub(super) fn run_resumed(state: &State, plan: &Plan, drafted: &[crate::state::C
     with_parameters(event, parameters)
 }
 
-/// The parameters and where each came from. A value taken from the record keeps the source it had.
+/// The parameters, and where those came from that are not the script's own. A value taken from the record keeps the source it had.
 fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
-    use crate::plan::ParameterSource::Recorded;
+    use crate::plan::ParameterSource::{Default, Recorded};
     for (name, parameter) in parameters.iter() {
         event = event.set("params", name, encode(&parameter.value));
-        if parameter.source != Recorded {
-            event = event.set("param_sources", format!("{name}.from"), encode(&parameter.source.to_string().into()));
-        }
+        let key = format!("{name}.from");
+        event = match parameter.source {
+            Recorded => event,
+            Default => event.remove("param_sources", key),
+            _ => event.set("param_sources", key, encode(&parameter.source.to_string().into())),
+        };
     }
     event
 }
@@ -288,7 +298,7 @@ pub(super) fn phase_failed(state: &State, phase: &str, number: u32, record: &Att
         .set("failures", "failure_count", (count + 1).to_string())
         .set("failures", "last_failure", phase)
         // The bash runner wrote what date(1) prints.
-        .set("failures", "last_failure_time", Zoned::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string())
+        .set("failures", "last_failure_time", ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string())
         .set("failures", "last_failure_kind", &failure.kind)
         .set("failures", "last_failure_error", encode(&failure.message.as_str().into()))
 }

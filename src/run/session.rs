@@ -82,11 +82,14 @@ impl Session {
         self.gpus.get_or_init(|| GpuPool::new(detect_gpus()))
     }
 
-    /// Says how many GPUs to count on: the first `count` of them, or made-up numbers when there are fewer (`--gpus`).
-    pub fn limit_gpus(&self, count: usize) {
+    /// Says to count on no more than `count` GPUs; returns how many there are.
+    pub fn limit_gpus(&self, count: usize) -> usize {
         let mut devices = detect_gpus();
+        let there = devices.len();
         devices.truncate(count);
+        // Before the first look at them: nobody has asked yet.
         let _ = self.gpus.set(GpuPool::new(devices));
+        there
     }
 
     /// The run directory from everywhere, whatever the working directory of a command.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use rhai::{Array, Dynamic, EvalAltResult, FnPtr, FuncArgs, GlobalRuntimeState, Map, NativeCallContext, SharedModule};
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, FuncArgs, GlobalRuntimeState, Map, NativeCallContext, Shared, Module};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
@@ -34,7 +34,7 @@ pub(super) fn own_closure(mut closure: FnPtr) -> FnPtr {
 /// What the functions of a module need around them.
 #[derive(Clone)]
 struct Surroundings {
-    functions: SharedModule,
+    functions: Shared<Module>,
     global: GlobalRuntimeState,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Libraries {
 
 impl Libraries {
     /// Remembers a module's surroundings, seen from a native call at its end. `functions` are the names of its closures.
-    pub(super) fn remember(&self, functions: impl Iterator<Item = String>, library: &SharedModule, context: &NativeCallContext) {
+    pub(super) fn remember(&self, functions: impl Iterator<Item = String>, library: &Shared<Module>, context: &NativeCallContext) {
         #[expect(deprecated, reason = "not deprecated but volatile, which is why rhai is pinned exactly")]
         let surroundings = Surroundings { functions: library.clone(), global: context.store_data().global };
         let mut known = self.by_function.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use super::fault::root;
 use super::shared::Shared;
 use crate::plan::nearest;
 use crate::state::StateError;
-use crate::ui::{Diagnostic, Excerpt, Label, Level, render_diagnostic};
+use crate::ui::{Diagnostic, Excerpt, Label, Level, render};
 
 /// An error of a script, ready to be shown.
 #[derive(Debug)]
@@ -75,6 +75,14 @@ impl ScriptError {
         ScriptError { message, helps, frames, state: None }
     }
 
+    /// The same without the outermost call: the host's own, of a body or a policy.
+    pub(super) fn inside_the_walk(mut self) -> ScriptError {
+        if self.frames.len() > 1 {
+            self.frames.pop();
+        }
+        self
+    }
+
     /// The error in one line: `file:line:column: message`.
     pub fn one_line(&self) -> String {
         match self.frames.iter().find(|f| f.line.is_some()) {
@@ -101,7 +109,7 @@ impl ScriptError {
                 None => sources.push(Excerpt { path: frame.source.clone(), text: text.clone(), labels: vec![label] }),
             }
         }
-        render_diagnostic(&Diagnostic { level: Level::Error, code: None, title: self.message.clone(), sources, notes: vec![], helps: self.helps.clone() }, colored, None)
+        render(&Diagnostic { level: Level::Error, code: None, title: self.message.clone(), sources, notes: vec![], helps: self.helps.clone() }, colored, None)
     }
 }
 

@@ -26,7 +26,9 @@ macro_rules! files {
 }
 
 /// The small experiment, file by file.
-const SMALL: &[(&str, &str)] = files!("small": "train.py");
+const SMALL: &[(&str, &str)] = files!(
+    "small": "aggregate.py", "bootstrap.py", "checkpoint.py", "command_line.py", "corpus.py", "efficiency.py", "evaluate.py", "linear_probe.py", "metrics.py", "model.py", "results.py", "shortened.py", "tables.py", "token_budget.py", "token_compression.py", "train.py", "trainer.py",
+);
 
 /// The text of a standard module, `std/gpu` for instance.
 pub(super) fn standard_module(path: &str) -> Option<&'static str> {

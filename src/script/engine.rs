@@ -81,7 +81,7 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
 fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
-        if session.stop.level() > 0 {
+        if session.stop.is_requested() {
             return Some("stopped".into());
         }
         if operations % 256 != 0 {

@@ -154,13 +154,13 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if let Some(state) = take_state_error() {
             return Problem::State(state);
         }
-        if attempt.session.stop.level() > 0 {
+        if attempt.session.stop.is_requested() {
             return Problem::Interrupted;
         }
         let over = attempt.time_left().is_some_and(|left| left.is_zero());
         let mut failure = as_failure(error).filter(|f| f.kind != "script").unwrap_or_else(|| {
             let name = self.context.call_source().unwrap_or_default();
-            let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine()));
+            let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
             let message = drawn.one_line();
             Failure { kind: "script".into(), message, diagnostic: Some(drawn.render(false)), ..Failure::default() }
         });
@@ -184,7 +184,7 @@ impl<'a, 'c> HostBodies<'a, 'c> {
     fn ask(&self, policy: &FnPtr, failure: &Failure) -> Result<Decision, String> {
         let answer = self.shared.libraries.call(self.context, policy, (failure_map(failure),)).map_err(|error| {
             let name = self.context.call_source().unwrap_or_default();
-            ScriptError::from_rhai(&error, name, self.shared, Some(self.context.engine())).one_line()
+            ScriptError::from_rhai(&error, name, self.shared, Some(self.context.engine())).inside_the_walk().one_line()
         })?;
         decision_of(answer, &self.shared.session)
     }
@@ -202,7 +202,7 @@ impl Bodies for HostBodies<'_, '_> {
             Err(_) => return Err(lost("jumar itself is at fault: it panicked in this phase")),
         };
         // A body that swallowed the stop must not count as completed.
-        if attempt.session.mode == Mode::Live && attempt.session.stop.level() > 0 && attempt.was_stopped() {
+        if attempt.session.mode == Mode::Live && attempt.session.stop.is_requested() && attempt.was_stopped() {
             return Err(Problem::Interrupted);
         }
         to_data(&value).map_err(|not| lost(&format!("the phase's value cannot be kept: {} at `value{}`", not.type_name, not.path)))

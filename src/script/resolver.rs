@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, NativeCallContext, Position, Scope, SharedModule};
+use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, NativeCallContext, Position, Scope};
 
 use super::embedded::{standard_module, standard_modules, stock_script};
 use super::engine::declarations;
@@ -23,7 +23,7 @@ pub(super) const MODULE_END: &str = "jumar$module_end";
 /// Finds and loads modules, each once.
 pub(super) struct Resolver {
     shared: Arc<Shared>,
-    loaded: Mutex<HashMap<String, SharedModule>>,
+    loaded: Mutex<HashMap<String, rhai::Shared<Module>>>,
     loading: Arc<Loading>,
 }
 
@@ -55,7 +55,7 @@ impl Resolver {
         Resolver { shared, loaded: Mutex::default(), loading }
     }
 
-    fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, at: Position) -> Outcome<SharedModule> {
+    fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, at: Position) -> Outcome<rhai::Shared<Module>> {
         let loaded = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = loaded().get(name) {
             return Ok(module.clone());
@@ -71,7 +71,7 @@ impl Resolver {
         self.shared.remember_source(name, text);
         let module = self.evaluate(engine, name, text).map_err(|error| in_module(name, error, at));
         self.loading.stack().pop();
-        let module: SharedModule = module?.into();
+        let module: rhai::Shared<Module> = module?.into();
         loaded().insert(name.into(), module.clone());
         Ok(module)
     }
@@ -88,7 +88,7 @@ impl Resolver {
 }
 
 impl ModuleResolver for Resolver {
-    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, at: Position) -> Outcome<SharedModule> {
+    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, at: Position) -> Outcome<rhai::Shared<Module>> {
         if path.starts_with("std/") {
             let Some(text) = standard_module(path) else {
                 let near = nearest(path, standard_modules()).map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();

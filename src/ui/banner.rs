@@ -32,6 +32,8 @@ pub struct Failure<'a> {
     pub log: Option<&'a str>,
     /// The end of the log. At most the last 20 are shown, without escape codes.
     pub last_lines: &'a [String],
+    /// The script's own error, drawn, when the script is at fault; shown whole.
+    pub diagnostic: Option<&'a str>,
 }
 
 /// All that the banner shows.
@@ -106,6 +108,13 @@ fn section(failure: &Failure<'_>, colored: bool) -> String {
     }
     if let Some(log) = failure.log {
         field("Log:", log);
+    }
+    if let Some(diagnostic) = failure.diagnostic {
+        text.push('\n');
+        for line in diagnostic.lines() {
+            text += format!("  {}", as_terminal_line(line)).trim_end();
+            text.push('\n');
+        }
     }
     text += &log_lines(failure.last_lines, colored);
     text

@@ -72,7 +72,7 @@ impl Screen {
         if frame.closed || (lines.is_empty() && frame.widths_on_screen.is_empty()) {
             return;
         }
-        let bytes = wipe(&frame.widths_on_screen, self.stderr.size().0) + &lines.join("\r\n");
+        let bytes = wipe(&frame.widths_on_screen, self.stderr.size().0) + lines.join("\r\n").as_str();
         frame.widths_on_screen = lines.iter().map(|line| columns_of(line)).collect();
         // A terminal that is gone must not end the run.
         let _ = self.stderr.write(bytes.as_bytes());
@@ -88,7 +88,7 @@ fn wipe(widths: &[usize], columns: usize) -> String {
         .sum();
     match rows {
         0 => String::new(),
-        _ => "\r\u{1b}[2K".to_owned() + &"\u{1b}[1A\u{1b}[2K".repeat(rows - 1),
+        _ => "\r\u{1b}[2K".to_owned() + "\u{1b}[1A\u{1b}[2K".repeat(rows - 1).as_str(),
     }
 }
 

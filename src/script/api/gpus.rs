@@ -1,4 +1,4 @@
-//! `gpus()`
+//! `gpus()` and `cpus()`
 
 use std::sync::Arc;
 
@@ -17,4 +17,5 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
         let held = current::with(|a| a.filter(|a| a.phase.gpus > 0 || a.overrides.gpus.is_some()).map(|a| a.devices.clone()));
         held.unwrap_or_else(|| known.session.gpus().all().to_vec()).into_iter().map(Into::into).collect()
     });
+    define(module, "cpus", &["int"], "How many processors jumar may use.", || -> i64 { std::thread::available_parallelism().map_or(1, |n| n.get().try_into().unwrap_or(i64::MAX)) });
 }

@@ -56,8 +56,9 @@ impl Options {
 
     /// A whole number that is not negative.
     pub(super) fn count(&mut self, name: &str) -> Outcome<Option<usize>> {
+        let value = self.take(name);
         let read = |v: Dynamic| v.as_int().ok().and_then(|i| usize::try_from(i).ok()).ok_or_else(|| self.wrong(name, "a whole number from 0", &v));
-        self.map.remove(name).map(|v| v.flatten()).filter(|v| !v.is_unit()).map(read).transpose()
+        value.map(read).transpose()
     }
 
     /// A whole number.

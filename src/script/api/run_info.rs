@@ -14,13 +14,13 @@ use crate::script::shared::Shared;
 struct Run(Arc<Shared>);
 
 /// The properties of `run`, for messages and completion.
-const PROPERTIES: &[&str] = &["dir", "name", "id", "checkpoint", "attempt", "phase", "dry"];
+const PROPERTIES: &[&str] = &["dir", "cwd", "name", "id", "checkpoint", "attempt", "phase", "dry"];
 
 pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(Run(Arc::clone(shared)))
 }
 
-/// `run.dir`: the run directory (absolute inside a phase that has a `cwd`); `run.name`, which the script may set before it asks for `run.dir`; `run.id`;
+/// `run.dir`: the run directory (absolute inside a phase that has a `cwd`); `run.cwd`: the working directory; `run.name`, which the script may set before it asks for `run.dir`; `run.id`;
 /// `run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done.
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Run>("Run");
@@ -39,6 +39,7 @@ fn get(run: &Run, name: &str) -> Outcome<Dynamic> {
             let path = if elsewhere { session.absolute_directory() } else { session.directory.path() };
             path.map_err(|e| mistake(e.to_string()))?.to_string_lossy().into_owned().into()
         }
+        "cwd" => std::env::current_dir().map_err(|e| mistake(format!("run.cwd: {e}")))?.to_string_lossy().into_owned().into(),
         "name" => session.directory.name().into(),
         "id" => text(session.ledger.get("metadata", "run_id")),
         "checkpoint" => text(session.given_checkpoint.clone()),

@@ -8,10 +8,10 @@ use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
 use super::failures::classify;
 use super::options::{Options, words_of};
 use super::{Outcome, define};
-use crate::exec::{Program, Status, Stdin, look_up};
+use crate::exec::{ExecError, Program, Status, Stdin, Stopped, look_up};
 use crate::run::{CommandRequest, CommandResult, Failure};
 use crate::script::current;
-use crate::script::fault::{failure_map, mistake, raise, raise_map, raise_problem};
+use crate::script::fault::{failure_map, mistake, raise, raise_map, raise_problem, stop};
 use crate::script::shared::Shared;
 
 /// The options of `shell`.
@@ -45,10 +45,14 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     define(module, "shell", &["command: array", "options: map", "map"], SHELL, move |context: NativeCallContext, words: Array, options: Map| {
         shell(&known, &context, argv("shell", words)?, options)
     });
-    define(module, "capture", &["command: string", "string"], CAPTURE, |text: &str| capture(Program::Shell(text.into()), Map::new()));
-    define(module, "capture", &["command: string", "options: map", "string"], CAPTURE, |text: &str, options: Map| capture(Program::Shell(text.into()), options));
-    define(module, "capture", &["command: array", "string"], CAPTURE, |words: Array| capture(argv("capture", words)?, Map::new()));
-    define(module, "capture", &["command: array", "options: map", "string"], CAPTURE, |words: Array, options: Map| capture(argv("capture", words)?, options));
+    let known = Arc::clone(shared);
+    define(module, "capture", &["command: string", "string"], CAPTURE, move |text: &str| capture(&known, Program::Shell(text.into()), Map::new()));
+    let known = Arc::clone(shared);
+    define(module, "capture", &["command: string", "options: map", "string"], CAPTURE, move |text: &str, options: Map| capture(&known, Program::Shell(text.into()), options));
+    let known = Arc::clone(shared);
+    define(module, "capture", &["command: array", "string"], CAPTURE, move |words: Array| capture(&known, argv("capture", words)?, Map::new()));
+    let known = Arc::clone(shared);
+    define(module, "capture", &["command: array", "options: map", "string"], CAPTURE, move |words: Array, options: Map| capture(&known, argv("capture", words)?, options));
 }
 
 fn argv(owner: &str, words: Array) -> Outcome<Program> {
@@ -99,32 +103,48 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
     Err(raise_map(failure_map(&failure)))
 }
 
+/// What is not there is left out: `r.signal` is `()` all the same, and a result that is kept stays short.
 fn as_map(result: CommandResult, kind: Option<String>) -> Map {
-    let number = |n: Option<i32>| n.map_or(Dynamic::UNIT, |n| i64::from(n).into());
+    let number = |n: i32| Dynamic::from(i64::from(n));
     let mut map = Map::new();
-    map.insert("code".into(), number(result.code));
-    map.insert("signal".into(), number(result.signal));
-    map.insert("stdout".into(), result.stdout.map_or(Dynamic::UNIT, Dynamic::from));
-    map.insert("seconds".into(), result.seconds.into());
-    map.insert("max_rss".into(), i64::try_from(result.max_rss).unwrap_or(i64::MAX).into());
-    map.insert("log".into(), result.log.to_string_lossy().into_owned().into());
-    map.insert("kind".into(), kind.map_or(Dynamic::UNIT, Dynamic::from));
+    let mut put = |name: &str, value: Option<Dynamic>| value.map(|v| map.insert(name.into(), v));
+    put("code", result.code.map(number));
+    put("signal", result.signal.map(number));
+    put("stdout", result.stdout.map(Dynamic::from));
+    put("seconds", Some(((result.seconds * 1000.0).round() / 1000.0).into()));
+    put("max_rss", Some(i64::try_from(result.max_rss).unwrap_or(i64::MAX).into()));
+    put("log", Some(result.log.to_string_lossy().into_owned().into()));
+    put("kind", kind.map(Dynamic::from));
     map
 }
 
-fn capture(program: Program, options: Map) -> Outcome<String> {
+fn capture(shared: &Shared, program: Program, options: Map) -> Outcome<String> {
     let mut options = Options::new("capture", options, &["env", "cwd", "timeout", "check"], &[])?;
     let checked = options.switch("check")?.unwrap_or(true);
     let (env, cwd) = (options.environment("env")?, options.path("cwd")?);
     let time = options.duration("timeout")?.unwrap_or(LOOK_UP_TIME);
     let shown = program.display();
-    match look_up(&program, cwd.as_deref(), &env, time) {
-        Ok(answer) if answer.status == Status::Code(0) => Ok(answer.stdout.trim().to_string()),
+    match look_up(&program, cwd.as_deref(), &env, time, &shared.session.stop) {
+        Ok(answer) if answer.success() => Ok(answer.stdout.trim().to_string()),
         _ if !checked => Ok(String::new()),
         Ok(answer) => {
             let said = answer.stderr.trim().lines().last().map(|l| format!(": {l}")).unwrap_or_default();
-            Err(raise("exit", format!("capture: `{shown}` {}{said}", answer.status)))
+            let ended = match (answer.stopped, answer.status) {
+                (Some(Stopped::Timeout), _) => return Err(raise("timeout", format!("capture: `{shown}` took longer than {:.0} s", time.as_secs_f64()))),
+                (Some(Stopped::Interrupted), _) => return Err(stop()),
+                (None, Status::Code(code)) => format!("ended with status {code}"),
+                (None, Status::Signal(signal)) => format!("ended by signal {signal}"),
+            };
+            Err(raise("exit", format!("capture: `{shown}` {ended}{said}")))
         }
-        Err(error) => Err(raise(error.kind(), format!("capture: {error}"))),
+        Err(ExecError::StopRequested { .. }) => Err(stop()),
+        Err(error) => {
+            let kind = match &error {
+                ExecError::NotFound { .. } | ExecError::NoSuchDirectory { .. } => "not_found",
+                ExecError::Permission { .. } => "permission",
+                _ => "script",
+            };
+            Err(raise(kind, format!("capture: {error}")))
+        }
     }
 }

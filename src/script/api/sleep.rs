@@ -33,7 +33,7 @@ fn wait(value: &Dynamic) -> Outcome<()> {
     }
     let until = Instant::now() + duration;
     loop {
-        if attempt.session.stop.level() > 0 {
+        if attempt.session.stop.is_requested() {
             attempt.note_stopped();
             return Err(stop());
         }

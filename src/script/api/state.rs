@@ -11,7 +11,8 @@ use crate::script::current;
 use crate::script::fault::{mistake, raise_state_error};
 use crate::script::shared::Shared;
 use crate::script::values::{from_data, to_data};
-use crate::state::{Event, PhaseStatus, decode, encode};
+use crate::state::value::{decode, encode};
+use crate::state::{Event, PhaseStatus};
 
 /// The value behind the name `state`.
 #[derive(Clone)]

@@ -1,0 +1,209 @@
+//! What can be typed: commands, options and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs experiment pipelines that never slip back.
+///
+/// A phase that completed stays completed, whatever happens next: jumar keeps the state in a file that people can read and
+/// edit, and resumes exactly where a run failed.
+#[derive(Parser, Debug)]
+#[command(name = "jumar", version, max_term_width = 100, after_help = "`jumar help exit-codes` lists the exit codes.", disable_help_subcommand = false)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Global {
+    /// Say only what failed
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Show the output of commands; twice: what jumar itself does
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// When to use colours (NO_COLOR is honoured)
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Output")]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Run a pipeline: a script, or the stock pipeline without one
+    #[command(disable_help_flag = true)]
+    Run(Box<RunArguments>),
+    /// Go on with a run where it failed or was stopped
+    #[command(disable_help_flag = true)]
+    Resume(Box<ResumeArguments>),
+    /// Show how the phases of a run stand
+    Status(StatusArguments),
+    /// List the runs under runs/
+    Runs(RunsArguments),
+    /// Show the log of a phase
+    Logs(LogsArguments),
+    /// Look a script over: parse, lint, plan; nothing is run or written
+    Check(CheckArguments),
+    /// Print a completion script for a shell
+    Completions(CompletionsArguments),
+    /// List the exit codes
+    #[command(hide = true)]
+    ExitCodes,
+}
+
+impl Command {
+    /// Whether errors, too, are to be JSON.
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Command::Run(a) => a.how.json,
+            Command::Resume(a) => a.how.json,
+            Command::Status(a) => a.json,
+            Command::Runs(a) => a.json,
+            Command::Check(a) => a.json,
+            Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunArguments {
+    /// The pipeline; without it the stock pipeline, whose mode may be named here (quick, train, eval, …)
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<String>,
+    /// Go on with this run instead of starting one: a run directory, a state file or a run's name
+    #[arg(long, value_name = "RUN", help_heading = "Run", conflicts_with_all = ["run_dir", "name"])]
+    pub resume: Option<String>,
+    /// Put the run into this directory instead of runs/NAME_DATE_TIME
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub run_dir: Option<PathBuf>,
+    /// Begin the run directory's name with this
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ResumeArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// What `run` and `resume` have in common.
+#[derive(Args, Clone, Debug)]
+pub(super) struct How {
+    /// Use this checkpoint instead of training
+    #[arg(long, value_name = "PATH", help_heading = "Run")]
+    pub checkpoint: Option<String>,
+    /// Run this phase alone, by number or name (repeatable)
+    #[arg(long, value_name = "N|NAME", help_heading = "Phases")]
+    pub phase: Vec<String>,
+    /// Run this phase and what depends on it
+    #[arg(long, value_name = "PHASE", help_heading = "Phases")]
+    pub from: Option<String>,
+    /// Run this phase and what it depends on
+    #[arg(long, value_name = "PHASE", help_heading = "Phases")]
+    pub until: Option<String>,
+    /// Run this phase again although it completed (repeatable)
+    #[arg(long, value_name = "PHASE", help_heading = "Phases")]
+    pub rerun: Vec<String>,
+    /// Show the plan, the parameters and the commands; run and write nothing
+    #[arg(short = 'n', long, help_heading = "Run")]
+    pub dry_run: bool,
+    /// Run up to this many independent phases side by side
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Run")]
+    pub jobs: u16,
+    /// After a failure, go on with independent phases (the default)
+    #[arg(short, long, conflicts_with = "fail_fast", help_heading = "Run")]
+    pub keep_going: bool,
+    /// After a failure, start nothing more
+    #[arg(long, help_heading = "Run")]
+    pub fail_fast: bool,
+    /// Count on this many GPUs
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub gpus: Option<usize>,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Take parameters from a file: .toml, .yaml, .json or .ini
+    #[arg(long, value_name = "FILE", help_heading = "Parameters")]
+    pub params: Option<PathBuf>,
+    /// Never ask anything
+    #[arg(short = 'y', long = "no-interactive", visible_alias = "yes", help_heading = "Run")]
+    pub no_interactive: bool,
+    /// Report in JSON on standard output
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Show this help, with the script's parameters and phases
+    #[arg(short, long)]
+    pub help: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("write KEY=VALUE, not `{text}`"))?;
+    if key.is_empty() { Err(format!("`{text}` names no parameter")) } else { Ok((key.into(), value.into())) }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StatusArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunsArguments {
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LogsArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The phase, by name; without it the one that ran last
+    #[arg(value_name = "PHASE")]
+    pub phase: Option<String>,
+    /// Go on showing what is added, until the phase has ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The attempt, from 1; without it the last
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<usize>,
+    /// Print the names of the log files instead
+    #[arg(long)]
+    pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArguments {
+    /// The script; without it the stock pipeline
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

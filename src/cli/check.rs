@@ -1,0 +1,89 @@
+//! `jumar check`: parses, lints and plans a script; nothing is run or written.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args::CheckArguments;
+use super::error::{CliError, plan_error};
+use super::exit_code;
+use super::watch::Watcher;
+use crate::exec::{Local, StopSignal};
+use crate::plan::{Parameters, PlanError, Provided};
+use crate::run::{Ledger, Mode, RunDirectory, Session};
+use crate::script::{Finding, Host, ScriptError, ScriptSource, Severity};
+use crate::state::State;
+use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
+
+/// Looks a script over.
+pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8, CliError> {
+    let source = arguments.script.as_deref().map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
+    let watcher = Arc::new(Watcher::new(printer, true));
+    let provided = Provided { environment: Some(|name| std::env::var(name).ok()), ..Provided::default() };
+    let session = Arc::new(Session::new(
+        Mode::Dry,
+        Ledger::draft(State::default()),
+        RunDirectory::new("check", None, true),
+        Parameters::new(provided),
+        Box::new(Local::new()),
+        StopSignal::new(),
+        watcher,
+    ));
+    let host = Host::new(Arc::clone(&session), &source)?;
+    let findings = host.check();
+    let broken = findings.iter().any(|f| f.severity == Severity::Error);
+    // What the lints call an error would only be said again by the evaluation.
+    let planned = if broken { None } else { Some(plan(&host, &session)) };
+    if arguments.json {
+        return Ok(report_json(&findings, planned, &session, printer));
+    }
+    for finding in &findings {
+        printer.raw_stdout(&format!("{}\n\n", draw(finding, &source, printer).trim_end()));
+    }
+    match planned {
+        None => Ok(exit_code::SCRIPT),
+        Some(Err(Trouble::Script(error))) => Err(error.into()),
+        Some(Err(Trouble::Plan(error))) => Err(plan_error(&error, &source)),
+        Some(Ok(())) => {
+            let warnings = if findings.is_empty() { String::new() } else { format!(", {} warnings", findings.len()) };
+            printer.result(&format!("{}: {} phases, {} parameters{warnings}", source.name, session.plan().len(), session.parameters().iter().count()));
+            Ok(exit_code::DONE)
+        }
+    }
+}
+
+enum Trouble {
+    Script(ScriptError),
+    Plan(PlanError),
+}
+
+fn plan(host: &Host, session: &Arc<Session>) -> Result<(), Trouble> {
+    let shared = Arc::clone(session);
+    let validated = host.evaluate(move |_| shared.plan().validate()).map_err(Trouble::Script)?;
+    validated.map_err(Trouble::Plan)
+}
+
+fn draw(finding: &Finding, source: &ScriptSource, printer: &Printer) -> String {
+    let level = if finding.severity == Severity::Error { Level::Error } else { Level::Warning };
+    let label = Label { span: finding.span(&source.text), text: String::new(), primary: true };
+    let sources = if finding.line == 0 { vec![] } else { vec![Excerpt { path: source.name.clone(), text: source.text.clone(), labels: vec![label] }] };
+    let diagnostic = Diagnostic { level, code: Some(finding.code.into()), title: finding.message.clone(), sources, notes: vec![], helps: finding.help.iter().cloned().collect() };
+    render(&diagnostic, printer.stdout_colored(), printer.stdout_width())
+}
+
+fn report_json(findings: &[Finding], planned: Option<Result<(), Trouble>>, session: &Session, printer: &Printer) -> u8 {
+    let listed: Vec<Value> = findings
+        .iter()
+        .map(|f| json!({ "severity": if f.severity == Severity::Error { "error" } else { "warning" }, "code": f.code, "message": f.message, "help": f.help, "line": f.line, "column": f.column }))
+        .collect();
+    let (error, code) = match planned {
+        None => (None, exit_code::SCRIPT),
+        Some(Ok(())) => (None, exit_code::DONE),
+        Some(Err(Trouble::Script(error))) => (Some(error.one_line()), exit_code::SCRIPT),
+        Some(Err(Trouble::Plan(error))) => (Some(error.to_string()), exit_code::SCRIPT),
+    };
+    let phases: Vec<String> = session.plan().phases().iter().map(|p| p.name.clone()).collect();
+    let parameters: Vec<String> = session.parameters().iter().map(|(name, _)| name.to_string()).collect();
+    printer.json(&json!({ "findings": listed, "error": error, "phases": phases, "parameters": parameters }));
+    code
+}

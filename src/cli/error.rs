@@ -1,0 +1,187 @@
+//! Errors at the edge: what went wrong, in words, in JSON, and as an exit code.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::exit_code;
+use crate::plan::{ParameterError, PlanError, SelectionError};
+use crate::run::{LocateError, RunDirectoryError, WalkError};
+use crate::script::ScriptError;
+use crate::state::{StateError, SyntaxError};
+use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
+
+/// Why a command could not do what it was asked.
+#[derive(Debug)]
+pub(super) enum CliError {
+    /// The command line makes no sense.
+    Usage { message: String, hints: Vec<String> },
+    /// The script is at fault.
+    Script(Box<ScriptError>),
+    /// The state cannot be read or written, or is locked.
+    State(Box<StateError>),
+    /// Something else on the disk is in the way.
+    Disk { message: String, hints: Vec<String> },
+}
+
+impl CliError {
+    pub(super) fn usage(message: impl Into<String>) -> CliError {
+        CliError::Usage { message: message.into(), hints: vec![] }
+    }
+
+    pub(super) fn disk(message: impl Into<String>) -> CliError {
+        CliError::Disk { message: message.into(), hints: vec![] }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> CliError {
+        if let CliError::Usage { hints, .. } | CliError::Disk { hints, .. } = &mut self {
+            hints.push(hint.into());
+        }
+        self
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            CliError::Usage { .. } => exit_code::USAGE,
+            CliError::Script(_) => exit_code::SCRIPT,
+            CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
+            CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.code() {
+            exit_code::USAGE => "usage",
+            exit_code::SCRIPT => "script",
+            exit_code::LOCKED => "locked",
+            _ => "state",
+        }
+    }
+
+    /// Says what went wrong, and returns the exit code for it.
+    pub(super) fn report(self, printer: &Printer, as_json: bool) -> u8 {
+        if as_json {
+            let (message, hints) = self.in_words();
+            printer.json(&json!({ "error": { "kind": self.kind(), "code": self.code(), "message": message, "hints": hints } }));
+            return self.code();
+        }
+        match &self {
+            CliError::Script(error) => printer.raw_stderr(&format!("{}\n", error.render(printer.stderr_colored()).trim_end())),
+            CliError::State(error) => match &**error {
+                StateError::Syntax(syntax) => printer.raw_stderr(&format!("{}\n", draw(syntax, printer).trim_end())),
+                _ => self.plainly(printer),
+            },
+            _ => self.plainly(printer),
+        }
+        self.code()
+    }
+
+    fn plainly(&self, printer: &Printer) {
+        let (message, hints) = self.in_words();
+        printer.error(&message);
+        for hint in hints {
+            printer.hint(&hint);
+        }
+    }
+
+    fn in_words(&self) -> (String, Vec<String>) {
+        match self {
+            CliError::Usage { message, hints } | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
+            CliError::Script(error) => (error.one_line(), vec![]),
+            CliError::State(error) => (error.headline(), error.remedy().into_iter().collect()),
+        }
+    }
+}
+
+/// A line of the state file with the caret under what is wrong.
+fn draw(error: &SyntaxError, printer: &Printer) -> String {
+    // The renderer counts lines, and wants the text before the one that is wrong.
+    let before = "\n".repeat(error.line.saturating_sub(1));
+    let span = before.len() + error.span.start..before.len() + error.span.end;
+    let label = Label { span, text: String::new(), primary: true };
+    let excerpt = Excerpt { path: error.path.display().to_string(), text: before + error.text.as_str(), labels: vec![label] };
+    let notes = vec!["the file was left as it is".to_string()];
+    let diagnostic = Diagnostic { level: Level::Error, code: None, title: error.what.clone(), sources: vec![excerpt], notes, helps: vec![error.remedy.clone()] };
+    render(&diagnostic, printer.stderr_colored(), printer.stderr_width())
+}
+
+/// Says what clap says, where it belongs: help on standard output, errors on standard error.
+pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is nobody's error.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE })
+}
+
+impl From<ScriptError> for CliError {
+    fn from(mut error: ScriptError) -> CliError {
+        match error.state.take() {
+            Some(state) => state.into(),
+            None => CliError::Script(Box::new(error)),
+        }
+    }
+}
+
+impl From<StateError> for CliError {
+    fn from(error: StateError) -> CliError {
+        CliError::State(Box::new(error))
+    }
+}
+
+impl From<LocateError> for CliError {
+    fn from(error: LocateError) -> CliError {
+        let hint = match &error {
+            LocateError::NoRuns => "start one with `jumar run`, or name a run directory",
+            LocateError::Unknown { .. } => "`jumar runs` lists the runs; a path to a run directory or a state file works too",
+            LocateError::Ambiguous { .. } => "write more of the name",
+            LocateError::NoStateFile { .. } => "an empty file is a run with everything pending: `touch` one to begin so",
+            LocateError::Unreadable(_) => return CliError::disk(error.to_string()),
+        };
+        CliError::usage(error.to_string()).hint(hint)
+    }
+}
+
+impl From<SelectionError> for CliError {
+    fn from(error: SelectionError) -> CliError {
+        let known = format!("there are {}", error.known.join(", "));
+        CliError::usage(error.to_string()).hint(known)
+    }
+}
+
+impl From<ParameterError> for CliError {
+    fn from(error: ParameterError) -> CliError {
+        CliError::usage(error.to_string()).hint("`jumar run SCRIPT --help` lists the parameters")
+    }
+}
+
+impl From<RunDirectoryError> for CliError {
+    fn from(error: RunDirectoryError) -> CliError {
+        match &error {
+            RunDirectoryError::Occupied { path } => {
+                let hint = format!("go on with it: jumar resume {}", crate::ui::shell_quote(&path.to_string_lossy()));
+                CliError::usage(error.to_string()).hint(hint)
+            }
+            RunDirectoryError::BadName { .. } => CliError::usage(error.to_string()),
+            RunDirectoryError::Create { .. } => CliError::disk(error.to_string()),
+        }
+    }
+}
+
+impl From<WalkError> for CliError {
+    fn from(error: WalkError) -> CliError {
+        match error {
+            WalkError::Selection(error) => error.into(),
+            WalkError::State(error) => error.into(),
+            WalkError::Thread(_) => CliError::disk(error.to_string()),
+        }
+    }
+}
+
+/// An error of the plan, drawn at the phase that is at fault.
+pub(super) fn plan_error(error: &PlanError, source: &crate::script::ScriptSource) -> CliError {
+    let text = |file: &str| (file == source.name).then_some(source.text.as_str());
+    let drawn = match error.origin() {
+        Some(origin) => ScriptError::at_line(error.to_string(), &origin.file, text(&origin.file), origin.line),
+        None => ScriptError::plain(error.to_string()),
+    };
+    CliError::Script(Box::new(drawn))
+}

@@ -1,0 +1,111 @@
+//! The command line: arguments become calls, results become words and exit codes.
+//!
+//! One file for each family of commands. Nothing here decides what happens to a run; it only says so.
+
+mod args;
+mod check;
+mod completions;
+mod error;
+mod exit_code;
+mod launch;
+mod logs;
+mod outcome;
+mod plan_view;
+mod raw_options;
+mod runs;
+mod script_help;
+mod status;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Arguments, Command};
+use error::CliError;
+use crate::ui::{ColorChoice, Printer, Settings};
+
+/// Runs the program with the arguments of the process; returns its exit code.
+pub fn main() -> ExitCode {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let words: Vec<String> = words.into_iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    set_panic_hook();
+    match parse(words) {
+        Ok((arguments, raw)) => {
+            let printer = Printer::new(arguments.global.settings());
+            start_debug_log(&printer, arguments.global.verbose);
+            let json = arguments.command.wants_json();
+            match dispatch(arguments, raw, &printer) {
+                Ok(code) => finish(&printer, code),
+                Err(error) => finish(&printer, error.report(&printer, json)),
+            }
+        }
+        Err(error) => error::report_usage(&error),
+    }
+}
+
+fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Printer) -> Result<u8, CliError> {
+    match arguments.command {
+        Command::Run(run) => launch::run(&run, raw, printer),
+        Command::Resume(resume) => launch::resume(resume, raw, printer),
+        Command::Status(status) => status::status(&status, printer),
+        Command::Runs(runs) => runs::runs(&runs, printer),
+        Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Check(check) => check::check(&check, printer),
+        Command::Completions(completions) => completions::completions(&completions, printer),
+        Command::ExitCodes => {
+            printer.result(exit_code::TABLE.trim_end());
+            Ok(0)
+        }
+    }
+}
+
+/// A result that could not be written is no success, unless nobody was there to read it.
+fn finish(printer: &Printer, code: u8) -> ExitCode {
+    if let Some(why) = printer.stdout_failure() {
+        printer.error(&format!("cannot write to standard output: {why}"));
+        return ExitCode::from(if code == 0 { exit_code::STATE } else { code });
+    }
+    ExitCode::from(code)
+}
+
+fn parse(words: Vec<String>) -> Result<(Arguments, Vec<crate::plan::RawOption>), clap::Error> {
+    let (words, raw) = raw_options::split(&Arguments::command(), words);
+    let matches = Arguments::command().try_get_matches_from(words)?;
+    Ok((Arguments::from_arg_matches(&matches)?, raw))
+}
+
+impl args::Global {
+    fn settings(&self) -> Settings {
+        let color = match self.color {
+            args::Color::Auto => ColorChoice::Auto,
+            args::Color::Always => ColorChoice::Always,
+            args::Color::Never => ColorChoice::Never,
+        };
+        Settings { quiet: self.quiet, verbose: self.verbose, color }
+    }
+}
+
+/// `-vv` shows what jumar itself does; `JUMAR_LOG` chooses of what, as `RUST_LOG` does elsewhere.
+fn start_debug_log(printer: &Printer, verbose: u8) {
+    let asked = std::env::var("JUMAR_LOG").ok();
+    if verbose < 2 && asked.is_none() {
+        return;
+    }
+    let filter = tracing_subscriber::EnvFilter::new(asked.unwrap_or_else(|| "jumar=debug".into()));
+    let writer = printer.clone();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(printer.stderr_colored()).with_writer(move || writer.stderr_writer());
+    // A second subscriber cannot be set; there is only this one.
+    let _ = subscriber.try_init();
+}
+
+/// A panic is a fault of jumar's own. The caller of the thread turns it into a failure; here it is only said.
+fn set_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+        let what = panic.payload().downcast_ref::<&str>().map(|s| (*s).to_string()).or_else(|| panic.payload().downcast_ref::<String>().cloned());
+        let printer = Printer::new(Settings::default());
+        printer.error(&format!("jumar itself is at fault{at}: {}", what.unwrap_or_else(|| "unknown".into())));
+        printer.hint("the run's state is safe; please report this with the command you gave");
+    }));
+}

@@ -1,0 +1,163 @@
+//! The end of a run, for people and for programs: summary, banner, exit code.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::exit_code;
+use super::launch::resume_command;
+use crate::plan::{Blocked, Standing};
+use crate::run::{PhaseReport, Report, Session};
+use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
+
+/// Shows how a walk ended; returns its exit code.
+pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &Printer) -> u8 {
+    let code = code_of(session, report);
+    for note in session.ledger.take_notes() {
+        printer.info(&note);
+    }
+    if as_json {
+        printer.json(&to_json(session, report, code));
+    }
+    if !printer.settings().quiet && !as_json {
+        printer.raw_stderr(&format!("\n{}", summary(report, printer)));
+    }
+    if report.failures().next().is_some() {
+        printer.raw_stderr(&format!("\n{}", banner(session, report, printer)));
+    } else if report.interrupted {
+        printer.info(&format!("Stopped; what was running is pending again. To go on:\n  {}", resume_command(session)));
+    } else if report.is_complete() && !as_json {
+        let directory = session.directory.path().unwrap_or_default();
+        printer.result(&format!("{}", directory.display()));
+    }
+    code
+}
+
+fn code_of(session: &Session, report: &Report) -> u8 {
+    if report.interrupted {
+        exit_code::stopped_by(session.stop.signal())
+    } else if report.is_complete() {
+        exit_code::DONE
+    } else {
+        exit_code::FAILED
+    }
+}
+
+fn standing_word(standing: Standing) -> (&'static str, Tone) {
+    match standing {
+        Standing::Completed => ("completed", Tone::Good),
+        Standing::Skipped => ("skipped", Tone::Warn),
+        Standing::Failed => ("failed", Tone::Bad),
+        Standing::Waiting | Standing::Running => ("pending", Tone::Dim),
+    }
+}
+
+/// Why a phase did not run, in words.
+pub(super) fn why_blocked(blocked: &Blocked) -> String {
+    match blocked {
+        Blocked::DependencyFailed(names) => format!("{} failed", names.join(", ")),
+        Blocked::DependencyPending(names) => format!("waits for {}", names.join(", ")),
+        Blocked::NotReached => "not reached".into(),
+        Blocked::NotSelected => "not asked for".into(),
+    }
+}
+
+/// More rows than this are no summary: the phases that went as they should are then only counted.
+const MOST_ROWS: usize = 60;
+
+fn summary(report: &Report, printer: &Printer) -> String {
+    let mut table = Table::new(&[("phase", Align::Left), ("status", Align::Left), ("attempts", Align::Right), ("time", Align::Right), ("", Align::Left)]);
+    let mut left_out = 0;
+    for phase in &report.phases {
+        let fine = phase.standing == Standing::Completed;
+        if report.phases.len() > MOST_ROWS && fine {
+            left_out += 1;
+            continue;
+        }
+        let (word, tone) = standing_word(phase.standing);
+        let attempts = if phase.attempts == 0 { String::new() } else { phase.attempts.to_string() };
+        let time = if phase.ran { human_duration(phase.seconds) } else { String::new() };
+        table.row(vec![phase.name.as_str().into(), Cell::new(word).tone(tone), attempts.into(), time.into(), Cell::new(remark(phase)).tone(Tone::Dim)]);
+    }
+    let mut text = if table.is_empty() { String::new() } else { table.render(printer.stderr_width(), printer.stderr_colored()) };
+    if left_out > 0 {
+        let _ = writeln!(text, "{left_out} phases completed");
+    }
+    if let Some(why) = &report.aborted {
+        let _ = writeln!(text, "stopped by the recovery policy: {why}");
+    }
+    text
+}
+
+fn remark(phase: &PhaseReport) -> String {
+    match (&phase.failure, &phase.blocked) {
+        (Some(failure), _) => failure.kind.clone(),
+        (None, Some(blocked)) => why_blocked(blocked),
+        (None, None) if !phase.ran => "before".into(),
+        (None, None) => String::new(),
+    }
+}
+
+fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
+    let failures: Vec<&crate::run::Failure> = report.failures().collect();
+    let shown: Vec<ui::Failure<'_>> = failures
+        .iter()
+        .map(|f| ui::Failure {
+            phase: &f.phase,
+            step: f.step.as_deref(),
+            attempt: f.attempt.into(),
+            seconds: f.seconds,
+            kind: &f.kind,
+            message: &f.message,
+            command: f.command.as_deref(),
+            log: f.log.as_deref(),
+            last_lines: &f.tail,
+            diagnostic: f.diagnostic.as_deref(),
+        })
+        .collect();
+    let hints = hints(&failures);
+    failure_banner(&Banner { failures: &shown, hints: &hints, resume_command: &resume_command(session) }, printer.stderr_colored())
+}
+
+/// What usually helps against a kind of failure.
+fn hints(failures: &[&crate::run::Failure]) -> Vec<String> {
+    let mut hints = Vec::new();
+    for failure in failures {
+        let batch = failure.params.get("batch_size").and_then(Value::as_i64).filter(|b| *b > 1);
+        match (failure.kind.as_str(), batch) {
+            ("oom_gpu" | "oom_host", Some(batch)) => hints.push(format!("memory ran out with batch_size={batch}: BATCH_SIZE={} before the command below takes less", batch / 2)),
+            ("disk_full", _) => hints.push("make room on the disk first".into()),
+            _ => {}
+        }
+    }
+    hints.dedup();
+    hints
+}
+
+fn to_json(session: &Session, report: &Report, code: u8) -> Value {
+    let phases: Vec<Value> = report
+        .phases
+        .iter()
+        .map(|p| {
+            json!({
+                "name": p.name,
+                "status": standing_word(p.standing).0,
+                "ran": p.ran,
+                "seconds": if p.ran { Some(p.seconds) } else { None },
+                "attempts": p.attempts,
+                "blocked": p.blocked.as_ref().map(why_blocked),
+                "failure": p.failure,
+            })
+        })
+        .collect();
+    let resume = (code != exit_code::DONE).then(|| resume_command(session));
+    json!({
+        "run": session.directory.path().unwrap_or_default(),
+        "exit_code": code,
+        "complete": report.is_complete(),
+        "interrupted": report.interrupted,
+        "aborted": report.aborted,
+        "phases": phases,
+        "resume": resume,
+    })
+}
