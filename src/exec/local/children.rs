@@ -138,3 +138,44 @@ fn reap_unless_led(children: &Children, pid: i32) {
         let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    #[test]
+    fn an_ended_orphan_that_was_never_seen_alive_is_known_by_its_group() {
+        assert!(adopt_orphans());
+        let parent = Command::new("sh")
+            .args(["-c", "sleep 300 > /dev/null 2>&1 & echo $!"])
+            .process_group(0)
+            .output()
+            .unwrap();
+        let pid = String::from_utf8(parent.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
+            .unwrap();
+        let orphan = loop {
+            match process_table::read_one(pid).unwrap() {
+                Some(process) if process.ended => break process,
+                _ => std::thread::yield_now(),
+            }
+        };
+
+        let mut looks = Children::default();
+        looks.consider(&orphan);
+        assert_eq!(
+            process_table::read_one(pid).unwrap(),
+            Some(orphan),
+            "it might be anybody's"
+        );
+        looks.groups.insert(orphan.group);
+        looks.consider(&orphan);
+        assert_ne!(process_table::read_one(pid).unwrap(), Some(orphan));
+    }
+}

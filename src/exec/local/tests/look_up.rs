@@ -4,7 +4,7 @@ use super::*;
 use crate::exec::local::{LOOK_UP_LIMIT, LookUp};
 use crate::exec::{Status, Stopped};
 
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_secs(60);
 
 fn look_up(line: &str, timeout: Duration) -> Result<LookUp, ExecError> {
     let program = Program::Shell(line.to_owned());

@@ -5,8 +5,8 @@ use crate::exec::local::children;
 use crate::exec::local::process_table::Variable;
 use crate::exec::{Status, StopLevel, Stopped};
 
-/// Longer than any test may take: a test that waits for it has failed.
-const NEVER: Duration = Duration::from_secs(3600);
+/// A time of grace that no test may use up.
+const NEVER: Duration = Duration::from_secs(60);
 
 /// Runs a command and calls `meanwhile` beside it.
 fn run_while(
@@ -18,7 +18,12 @@ fn run_while(
     std::thread::scope(|scope| {
         let running = scope.spawn(|| Local::with_grace(grace).run(command, stop).unwrap());
         meanwhile();
-        running.join().unwrap()
+        let exit = running.join().unwrap();
+        assert!(
+            exit.seconds < NEVER.as_secs_f64(),
+            "the grace was used up: {exit:?}"
+        );
+        exit
     })
 }
 
@@ -38,6 +43,8 @@ fn nothing_of_a_stopped_tree_is_left_and_nothing_else_is_touched() {
     let bench = Bench::new();
     let mut beside = std::process::Command::new("sleep")
         .arg("300")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let earlier = run(&bench.shell("setsid sleep 300 & echo $! > earlier"));
@@ -45,7 +52,7 @@ fn nothing_of_a_stopped_tree_is_left_and_nothing_else_is_touched() {
     let earlier = bench.process_in("earlier");
 
     // A plain child, one that ignores TERM, one in a session of its own, a double-forked daemon that ignores TERM and loses its
-    // parents, and one with an emptied environment.
+    // parents, one with an emptied environment, and such a one that loses its parent but stays in the group.
     let nasty = bench.shell(
         r#"
         sh -c 'echo $$ > plain; exec sleep 300' &
@@ -54,12 +61,13 @@ fn nothing_of_a_stopped_tree_is_left_and_nothing_else_is_touched() {
         ( ( setsid bash -c 'trap "" TERM; echo $$ > daemon; while :; do sleep 300 || :; done' \
             > /dev/null 2>&1 & ) & )
         env -i "$(command -v sh)" -c 'echo $$ > nameless; trap "" TERM; while :; do /bin/sleep 300 || :; done' &
+        ( env -i "$(command -v sh)" -c 'echo $$ > orphan; trap "" TERM; while :; do /bin/sleep 300 || :; done' & )
         echo $$ > leader
         wait
         "#,
     );
     let files = [
-        "plain", "stubborn", "session", "daemon", "nameless", "leader",
+        "plain", "stubborn", "session", "daemon", "nameless", "orphan", "leader",
     ];
     let stop = StopSignal::new();
     let mut tree = Vec::new();
