@@ -9,7 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// A phase that completed stays completed, whatever happens next: jumar keeps the state in a file that people can read and
 /// edit, and resumes exactly where a run failed.
 #[derive(Parser, Debug)]
-#[command(name = "jumar", version, max_term_width = 100, after_help = "`jumar help exit-codes` lists the exit codes.", disable_help_subcommand = false)]
+#[command(
+    name = "jumar",
+    version,
+    max_term_width = 100,
+    after_help = "`jumar help exit-codes` lists the exit codes.",
+    disable_help_subcommand = false
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub global: Global,
@@ -26,7 +32,13 @@ pub(super) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
     /// When to use colours (NO_COLOR is honoured)
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        help_heading = "Output"
+    )]
     pub color: Color,
 }
 
@@ -152,8 +164,14 @@ pub(super) struct How {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("write KEY=VALUE, not `{text}`"))?;
-    if key.is_empty() { Err(format!("`{text}` names no parameter")) } else { Ok((key.into(), value.into())) }
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("write KEY=VALUE, not `{text}`"))?;
+    if key.is_empty() {
+        Err(format!("`{text}` names no parameter"))
+    } else {
+        Ok((key.into(), value.into()))
+    }
 }
 
 #[derive(Args, Debug)]

@@ -17,9 +17,15 @@ use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
 
 /// Looks a script over.
 pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8, CliError> {
-    let source = arguments.script.as_deref().map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
+    let source = arguments
+        .script
+        .as_deref()
+        .map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
     let watcher = Arc::new(Watcher::new(printer, true));
-    let provided = Provided { environment: Some(|name| std::env::var(name).ok()), ..Provided::default() };
+    let provided = Provided {
+        environment: Some(|name| std::env::var(name).ok()),
+        ..Provided::default()
+    };
     let session = Arc::new(Session::new(
         Mode::Dry,
         Ledger::draft(State::default()),
@@ -45,8 +51,17 @@ pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8,
         Some(Err(Trouble::Script(error))) => Err(error.into()),
         Some(Err(Trouble::Plan(error))) => Err(plan_error(&error, &source)),
         Some(Ok(())) => {
-            let warnings = if findings.is_empty() { String::new() } else { format!(", {} warnings", findings.len()) };
-            printer.result(&format!("{}: {} phases, {} parameters{warnings}", source.name, session.plan().len(), session.parameters().iter().count()));
+            let warnings = if findings.is_empty() {
+                String::new()
+            } else {
+                format!(", {} warnings", findings.len())
+            };
+            printer.result(&format!(
+                "{}: {} phases, {} parameters{warnings}",
+                source.name,
+                session.plan().len(),
+                session.parameters().iter().count()
+            ));
             Ok(exit_code::DONE)
         }
     }
@@ -59,15 +74,40 @@ enum Trouble {
 
 fn plan(host: &Host, session: &Arc<Session>) -> Result<(), Trouble> {
     let shared = Arc::clone(session);
-    let validated = host.evaluate(move |_| shared.plan().validate()).map_err(Trouble::Script)?;
+    let validated = host
+        .evaluate(move |_| shared.plan().validate())
+        .map_err(Trouble::Script)?;
     validated.map_err(Trouble::Plan)
 }
 
 fn draw(finding: &Finding, source: &ScriptSource, printer: &Printer) -> String {
-    let level = if finding.severity == Severity::Error { Level::Error } else { Level::Warning };
-    let label = Label { span: finding.span(&source.text), text: String::new(), primary: true };
-    let sources = if finding.line == 0 { vec![] } else { vec![Excerpt { path: source.name.clone(), text: source.text.clone(), labels: vec![label] }] };
-    let diagnostic = Diagnostic { level, code: Some(finding.code.into()), title: finding.message.clone(), sources, notes: vec![], helps: finding.help.iter().cloned().collect() };
+    let level = if finding.severity == Severity::Error {
+        Level::Error
+    } else {
+        Level::Warning
+    };
+    let label = Label {
+        span: finding.span(&source.text),
+        text: String::new(),
+        primary: true,
+    };
+    let sources = if finding.line == 0 {
+        vec![]
+    } else {
+        vec![Excerpt {
+            path: source.name.clone(),
+            text: source.text.clone(),
+            labels: vec![label],
+        }]
+    };
+    let diagnostic = Diagnostic {
+        level,
+        code: Some(finding.code.into()),
+        title: finding.message.clone(),
+        sources,
+        notes: vec![],
+        helps: finding.help.iter().cloned().collect(),
+    };
     render(&diagnostic, printer.stdout_colored(), printer.stdout_width())
 }
 

@@ -26,11 +26,17 @@ pub(super) enum CliError {
 
 impl CliError {
     pub(super) fn usage(message: impl Into<String>) -> CliError {
-        CliError::Usage { message: message.into(), hints: vec![] }
+        CliError::Usage {
+            message: message.into(),
+            hints: vec![],
+        }
     }
 
     pub(super) fn disk(message: impl Into<String>) -> CliError {
-        CliError::Disk { message: message.into(), hints: vec![] }
+        CliError::Disk {
+            message: message.into(),
+            hints: vec![],
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> CliError {
@@ -62,11 +68,15 @@ impl CliError {
     pub(super) fn report(self, printer: &Printer, as_json: bool) -> u8 {
         if as_json {
             let (message, hints) = self.in_words();
-            printer.json(&json!({ "error": { "kind": self.kind(), "code": self.code(), "message": message, "hints": hints } }));
+            printer.json(
+                &json!({ "error": { "kind": self.kind(), "code": self.code(), "message": message, "hints": hints } }),
+            );
             return self.code();
         }
         match &self {
-            CliError::Script(error) => printer.raw_stderr(&format!("{}\n", error.render(printer.stderr_colored()).trim_end())),
+            CliError::Script(error) => {
+                printer.raw_stderr(&format!("{}\n", error.render(printer.stderr_colored()).trim_end()))
+            }
             CliError::State(error) => match &**error {
                 StateError::Syntax(syntax) => printer.raw_stderr(&format!("{}\n", draw(syntax, printer).trim_end())),
                 _ => self.plainly(printer),
@@ -98,10 +108,25 @@ fn draw(error: &SyntaxError, printer: &Printer) -> String {
     // The renderer counts lines, and wants the text before the one that is wrong.
     let before = "\n".repeat(error.line.saturating_sub(1));
     let span = before.len() + error.span.start..before.len() + error.span.end;
-    let label = Label { span, text: String::new(), primary: true };
-    let excerpt = Excerpt { path: error.path.display().to_string(), text: before + error.text.as_str(), labels: vec![label] };
+    let label = Label {
+        span,
+        text: String::new(),
+        primary: true,
+    };
+    let excerpt = Excerpt {
+        path: error.path.display().to_string(),
+        text: before + error.text.as_str(),
+        labels: vec![label],
+    };
     let notes = vec!["the file was left as it is".to_string()];
-    let diagnostic = Diagnostic { level: Level::Error, code: None, title: error.what.clone(), sources: vec![excerpt], notes, helps: vec![error.remedy.clone()] };
+    let diagnostic = Diagnostic {
+        level: Level::Error,
+        code: None,
+        title: error.what.clone(),
+        sources: vec![excerpt],
+        notes,
+        helps: vec![error.remedy.clone()],
+    };
     render(&diagnostic, printer.stderr_colored(), printer.stderr_width())
 }
 
@@ -109,7 +134,11 @@ fn draw(error: &SyntaxError, printer: &Printer) -> String {
 pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is nobody's error.
     let _ = error.print();
-    ExitCode::from(if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE })
+    ExitCode::from(if error.use_stderr() {
+        exit_code::USAGE
+    } else {
+        exit_code::DONE
+    })
 }
 
 impl From<ScriptError> for CliError {
@@ -131,9 +160,13 @@ impl From<LocateError> for CliError {
     fn from(error: LocateError) -> CliError {
         let hint = match &error {
             LocateError::NoRuns => "start one with `jumar run`, or name a run directory",
-            LocateError::Unknown { .. } => "`jumar runs` lists the runs; a path to a run directory or a state file works too",
+            LocateError::Unknown { .. } => {
+                "`jumar runs` lists the runs; a path to a run directory or a state file works too"
+            }
             LocateError::Ambiguous { .. } => "write more of the name",
-            LocateError::NoStateFile { .. } => "an empty file is a run with everything pending: `touch` one to begin so",
+            LocateError::NoStateFile { .. } => {
+                "an empty file is a run with everything pending: `touch` one to begin so"
+            }
             LocateError::Unreadable(_) => return CliError::disk(error.to_string()),
         };
         CliError::usage(error.to_string()).hint(hint)
@@ -157,7 +190,10 @@ impl From<RunDirectoryError> for CliError {
     fn from(error: RunDirectoryError) -> CliError {
         match &error {
             RunDirectoryError::Occupied { path } => {
-                let hint = format!("go on with it: jumar resume {}", crate::ui::shell_quote(&path.to_string_lossy()));
+                let hint = format!(
+                    "go on with it: jumar resume {}",
+                    crate::ui::shell_quote(&path.to_string_lossy())
+                );
                 CliError::usage(error.to_string()).hint(hint)
             }
             RunDirectoryError::BadName { .. } => CliError::usage(error.to_string()),

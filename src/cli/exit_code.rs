@@ -13,6 +13,9 @@ pub(super) const STATE: u8 = 4;
 /// Another process has the run in use.
 pub(super) const LOCKED: u8 = 5;
 
+/// jumar itself is at fault.
+pub(super) const OUR_FAULT: u8 = 70;
+
 /// What `jumar help exit-codes` prints.
 pub(super) const TABLE: &str = "\
   0  all done
@@ -21,6 +24,7 @@ pub(super) const TABLE: &str = "\
   3  script error: nothing was started
   4  the state cannot be read or written
   5  the run is locked by another process
+ 70  jumar itself is at fault
  75  stopped by preemption; resume will go on
 129  stopped by a hangup (HUP)
 130  interrupted (Ctrl-C)

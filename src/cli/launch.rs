@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
+use super::parameter_file::read_parameters;
+use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath, STATE_FILE, Session, create_run, locate, preview,
-    recorded_parameters, reopen_run, take_over,
+    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
+    STATE_FILE, Session, create_run, locate, preview, recorded_parameters, reopen_run, take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -47,20 +47,42 @@ enum Done {
 /// `jumar run`
 pub(super) fn run(arguments: &RunArguments, mut raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
     let how = arguments.how.clone();
-    let mode = arguments.script.as_deref().filter(|s| !s.ends_with(".rhai") && !Path::new(s).exists());
+    let mode = arguments
+        .script
+        .as_deref()
+        .filter(|s| !s.ends_with(".rhai") && !Path::new(s).exists());
     if let Some(mode) = mode {
         if !STOCK_MODES.contains(&mode) {
-            let near = crate::plan::nearest(mode, STOCK_MODES.iter().copied()).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            return Err(CliError::usage(format!("there is no script `{mode}`, and it is no mode of the stock pipeline{near}")).hint(format!("modes are {}", STOCK_MODES.join(", "))));
+            let near = crate::plan::nearest(mode, STOCK_MODES.iter().copied())
+                .map(|n| format!("; did you mean `{n}`?"))
+                .unwrap_or_default();
+            return Err(CliError::usage(format!(
+                "there is no script `{mode}`, and it is no mode of the stock pipeline{near}"
+            ))
+            .hint(format!("modes are {}", STOCK_MODES.join(", "))));
         }
-        raw.push(RawOption { name: "mode".into(), inline: Some(mode.into()), following: None });
+        raw.push(RawOption {
+            name: "mode".into(),
+            inline: Some(mode.into()),
+            following: None,
+        });
     }
     let script = arguments.script.as_deref().filter(|_| mode.is_none());
     if let Some(asked) = &arguments.resume {
         return take_up(Some(asked), script, how, raw, printer);
     }
     let source = script.map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
-    launch(Launch { source, existing: None, name: arguments.name.clone(), run_dir: arguments.run_dir.clone(), raw, how }, printer)
+    launch(
+        Launch {
+            source,
+            existing: None,
+            name: arguments.name.clone(),
+            run_dir: arguments.run_dir.clone(),
+            raw,
+            how,
+        },
+        printer,
+    )
 }
 
 /// `jumar resume`
@@ -73,7 +95,13 @@ pub(super) fn resume(arguments: Box<ResumeArguments>, raw: Vec<RawOption>, print
     take_up(run.as_deref(), None, how, raw, printer)
 }
 
-fn take_up(asked: Option<&str>, script: Option<&str>, how: How, raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
+fn take_up(
+    asked: Option<&str>,
+    script: Option<&str>,
+    how: How,
+    raw: Vec<RawOption>,
+    printer: &Printer,
+) -> Result<u8, CliError> {
     let mut run = locate(asked)?;
     let looks_only = how.dry_run || how.help;
     let state = read(&run.state_file)?;
@@ -86,54 +114,17 @@ fn take_up(asked: Option<&str>, script: Option<&str>, how: How, raw: Vec<RawOpti
         let state = store.state().clone();
         (Some(store), state)
     };
-    launch(Launch { source, existing: Some(Existing { run, state, store }), name: None, run_dir: None, raw, how }, printer)
-}
-
-/// The script of a run: the one the user names, the one it was started with, or the copy that it kept. A file of the bash runner has
-/// none: that was the stock pipeline.
-fn recorded_script(run: &RunPath, state: &State, asked: Option<&str>, printer: &Printer) -> Result<ScriptSource, CliError> {
-    if let Some(path) = asked {
-        return Ok(ScriptSource::read(path)?);
-    }
-    let text = |key: &str| state.get("metadata", key).map(value::decode).and_then(|v| v.as_str().map(String::from));
-    let Some(name) = text("script").filter(|name| !name.starts_with("<stock>")) else {
-        return Ok(ScriptSource::stock());
-    };
-    let directory = text("working_directory").map(PathBuf::from).filter(|d| d.is_dir()).unwrap_or_default();
-    let path = directory.join(&name);
-    let mut source = if path.is_file() {
-        ScriptSource::read(&path.to_string_lossy())?
-    } else {
-        let copy = run.directory.join(".experiment_state.d/script.rhai");
-        printer.warn(&format!("the script {name} is gone; using the copy that the run kept"));
-        ScriptSource::read(&copy.to_string_lossy())?
-    };
-    source.name = name;
-    if text("script_hash").is_some_and(|hash| hash != source.hash()) {
-        printer.info(&format!("note: {} has changed since the run began", source.name));
-    }
-    Ok(source)
-}
-
-/// Commands and relative paths mean what they meant when the run began.
-fn go_to_working_directory(run: &mut RunPath, state: &State, printer: &Printer) -> Result<(), CliError> {
-    let Some(recorded) = state.get("metadata", "working_directory").map(value::decode).and_then(|v| v.as_str().map(PathBuf::from)) else {
-        return Ok(());
-    };
-    let here = std::env::current_dir().map_err(|e| CliError::disk(format!("the working directory is gone: {e}")))?;
-    if recorded == here {
-        return Ok(());
-    }
-    if !recorded.is_dir() {
-        printer.warn(&format!("the run's working directory {} is not here; going on in {}", recorded.display(), here.display()));
-        return Ok(());
-    }
-    let file = std::path::absolute(&run.state_file).map_err(|e| CliError::disk(e.to_string()))?;
-    std::env::set_current_dir(&recorded).map_err(|e| CliError::disk(format!("cannot go to the run's working directory {}: {e}", recorded.display())))?;
-    let relative = file.strip_prefix(&recorded).map(Path::to_path_buf).unwrap_or(file);
-    run.directory = relative.parent().map(Path::to_path_buf).unwrap_or_default();
-    run.state_file = relative;
-    Ok(())
+    launch(
+        Launch {
+            source,
+            existing: Some(Existing { run, state, store }),
+            name: None,
+            run_dir: None,
+            raw,
+            how,
+        },
+        printer,
+    )
 }
 
 fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
@@ -148,9 +139,18 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     let session = Arc::new(session(&mut launch, mode, &stop, &watcher)?);
     let host = Host::new(Arc::clone(&session), &launch.source)?;
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
-    let begun = Begun { source: launch.source.clone(), resumed: launch.existing.is_some(), store, how, watcher: Arc::clone(&watcher) };
+    let begun = Begun {
+        source: launch.source.clone(),
+        resumed: launch.existing.is_some(),
+        store,
+        how,
+        watcher: Arc::clone(&watcher),
+    };
     let shared = Arc::clone(&session);
-    let done = host.evaluate(move |bodies| begun.go(&shared, bodies)).map_err(CliError::from).and_then(|done| done);
+    let done = host
+        .evaluate(move |bodies| begun.go(&shared, bodies))
+        .map_err(CliError::from)
+        .and_then(|done| done);
     watcher.close();
     if done.is_err() && !session.ledger.is_live() {
         session.directory.give_back();
@@ -174,12 +174,31 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
     let how = &launch.how;
     let (state, directory) = match &launch.existing {
         Some(existing) => {
-            let name = existing.state.get("metadata", "name").map(value::decode).and_then(|v| v.as_str().map(String::from));
-            let name = name.unwrap_or_else(|| existing.run.directory.file_name().unwrap_or_default().to_string_lossy().into_owned());
-            (existing.state.clone(), RunDirectory::existing(&name, existing.run.directory.clone()))
+            let name = existing
+                .state
+                .get("metadata", "name")
+                .map(value::decode)
+                .and_then(|v| v.as_str().map(String::from));
+            let name = name.unwrap_or_else(|| {
+                existing
+                    .run
+                    .directory
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            });
+            (
+                existing.state.clone(),
+                RunDirectory::existing(&name, existing.run.directory.clone()),
+            )
         }
         None => {
-            let stem = Path::new(&launch.source.name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let stem = Path::new(&launch.source.name)
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let directory = RunDirectory::new(&stem, launch.run_dir.clone(), mode == Mode::Dry);
             if let Some(name) = &launch.name {
                 directory.fix_name(name)?;
@@ -194,8 +213,15 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         environment: Some(|name| std::env::var(name).ok()),
         recorded: recorded_parameters(&state),
     };
-    let mut session =
-        Session::new(mode, Ledger::draft(state), directory, Parameters::new(provided), Box::new(Local::new()), stop.clone(), Arc::clone(watcher) as Arc<dyn crate::run::Observer>);
+    let mut session = Session::new(
+        mode,
+        Ledger::draft(state),
+        directory,
+        Parameters::new(provided),
+        Box::new(Local::new()),
+        stop.clone(),
+        Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
+    );
     if let Some(path) = &how.checkpoint {
         if !Path::new(path).exists() {
             return Err(CliError::usage(format!("--checkpoint: {path} does not exist")));
@@ -234,7 +260,11 @@ impl Begun {
             return Ok(Done::Preview(preview(session, &selection, bodies)?));
         }
         let hash = self.source.hash();
-        let script = PlannedScript { name: &self.source.name, text: &self.source.text, hash: &hash };
+        let script = PlannedScript {
+            name: &self.source.name,
+            text: &self.source.text,
+            hash: &hash,
+        };
         let notes = match self.store {
             Some(store) => reopen_run(session, store, Some(script))?,
             None => {
@@ -244,16 +274,30 @@ impl Begun {
         };
         let directory = session.directory.path()?;
         self.watcher.begin(session.plan().len());
-        session.observer.note(&format!("{} {}", if self.resumed { "resuming" } else { "run" }, directory.display()));
+        session.observer.note(&format!(
+            "{} {}",
+            if self.resumed { "resuming" } else { "run" },
+            directory.display()
+        ));
         for note in notes {
             session.observer.note(&note.text);
         }
-        let conductor = Conductor::new(Arc::clone(session), selection, usize::from(self.how.jobs), self.how.fail_fast);
+        let conductor = Conductor::new(
+            Arc::clone(session),
+            selection,
+            usize::from(self.how.jobs),
+            self.how.fail_fast,
+        );
         Ok(Done::Walked(conductor.walk(bodies)?))
     }
 
     fn selection(&self) -> Selection {
-        Selection { only: self.how.phase.clone(), from: self.how.from.clone(), until: self.how.until.clone(), rerun: self.how.rerun.clone() }
+        Selection {
+            only: self.how.phase.clone(),
+            from: self.how.from.clone(),
+            until: self.how.until.clone(),
+            rerun: self.how.rerun.clone(),
+        }
     }
 
     /// Everything that can be wrong with the plan is said before anything starts.
@@ -262,7 +306,9 @@ impl Begun {
         session.parameters().check_all_claimed(&own)?;
         for (key, near) in session.parameters().unknown_in_file() {
             let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            session.observer.warn(&format!("--params: the script has no parameter `{key}`{near}"));
+            session
+                .observer
+                .warn(&format!("--params: the script has no parameter `{key}`{near}"));
         }
         let plan = session.plan();
         plan.validate().map_err(|error| plan_error(&error, &self.source))?;
@@ -271,12 +317,22 @@ impl Begun {
         if plan.is_empty() {
             session.observer.warn("the script declares no phase");
         }
-        let hungry = plan.phases().iter().zip(&selected).filter(|(_, s)| **s).map(|(p, _)| p).filter(|p| p.gpus > 0).max_by_key(|p| p.gpus);
+        let hungry = plan
+            .phases()
+            .iter()
+            .zip(&selected)
+            .filter(|(_, s)| **s)
+            .map(|(p, _)| p)
+            .filter(|p| p.gpus > 0)
+            .max_by_key(|p| p.gpus);
         if let Some(phase) = hungry {
             let there = session.gpus().all().len();
             if phase.gpus > there {
-                return Err(CliError::usage(format!("phase `{}` asks for {} GPUs, and there are {there}", phase.name, phase.gpus))
-                    .hint("GPUs are those of CUDA_VISIBLE_DEVICES when it is set, else what nvidia-smi lists"));
+                return Err(CliError::usage(format!(
+                    "phase `{}` asks for {} GPUs, and there are {there}",
+                    phase.name, phase.gpus
+                ))
+                .hint("GPUs are those of CUDA_VISIBLE_DEVICES when it is set, else what nvidia-smi lists"));
             }
         }
         Ok(())
@@ -292,34 +348,11 @@ impl From<BeginError> for CliError {
     }
 }
 
-/// Reads a file of parameters by its ending.
-fn read_parameters(path: &Path) -> Result<(PathBuf, Map<String, Value>), CliError> {
-    let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("--params: cannot read {}: {e}", path.display())))?;
-    let bad = |why: String| CliError::usage(format!("--params: {}: {why}", path.display()));
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let data: Value = match ending.as_str() {
-        "json" => serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?,
-        "yaml" | "yml" => serde_yaml_ng::from_str(&text).map_err(|e| bad(e.to_string()))?,
-        "toml" => {
-            let table: toml::Table = toml::from_str(&text).map_err(|e| bad(e.to_string().trim_end().to_string()))?;
-            serde_json::to_value(table).map_err(|e| bad(e.to_string()))?
-        }
-        "ini" => {
-            let options = ini::ParseOption { enabled_quote: false, enabled_escape: false, ..ini::ParseOption::default() };
-            let file = ini::Ini::load_from_str_opt(&text, options).map_err(|e| bad(e.to_string()))?;
-            let pairs = file.iter().flat_map(|(_, section)| section.iter());
-            Value::Object(pairs.map(|(k, v)| (k.to_string(), Value::String(v.to_string()))).collect())
-        }
-        _ => return Err(bad("its name must end in .toml, .yaml, .json or .ini".into())),
-    };
-    match data {
-        Value::Object(map) => Ok((path.into(), map)),
-        _ => Err(bad("it must be a map of names and values".into())),
-    }
-}
-
 /// The command that goes on with a run, as the user can type it.
 pub(super) fn resume_command(session: &Session) -> String {
     let directory = session.directory.path().unwrap_or_default();
-    format!("jumar resume {}", shell_quote(&directory.join(STATE_FILE).to_string_lossy()))
+    format!(
+        "jumar resume {}",
+        shell_quote(&directory.join(STATE_FILE).to_string_lossy())
+    )
 }

@@ -61,7 +61,9 @@ fn which(arguments: &LogsArguments) -> Result<(RunPath, Option<String>), CliErro
         (Some(word), None) => match locate(Some(word)) {
             Ok(run) => Ok((run, None)),
             Err(error) => {
-                let newest = locate(None).ok().filter(|run| read(&run.state_file).is_ok_and(|s| s.phase(word).is_some()));
+                let newest = locate(None)
+                    .ok()
+                    .filter(|run| read(&run.state_file).is_ok_and(|s| s.phase(word).is_some()));
                 newest.map(|run| (run, Some(word.clone()))).ok_or_else(|| error.into())
             }
         },
@@ -72,16 +74,29 @@ fn which(arguments: &LogsArguments) -> Result<(RunPath, Option<String>), CliErro
 /// The phase that was started last.
 fn last_phase(state: &State) -> Option<String> {
     let started = |name: &str| attempts(state, name).last().map(|a| a.started);
-    let recorded = state.phases().filter_map(|(name, _)| Some((started(name)?, name))).max();
-    let running = || state.phases().find(|(_, s)| matches!(s, PhaseStatus::InProgress | PhaseStatus::Failed));
-    recorded.map(|(_, name)| name.to_string()).or_else(|| running().map(|(name, _)| name.to_string()))
+    let recorded = state
+        .phases()
+        .filter_map(|(name, _)| Some((started(name)?, name)))
+        .max();
+    let running = || {
+        state
+            .phases()
+            .find(|(_, s)| matches!(s, PhaseStatus::InProgress | PhaseStatus::Failed))
+    };
+    recorded
+        .map(|(_, name)| name.to_string())
+        .or_else(|| running().map(|(name, _)| name.to_string()))
 }
 
 fn parts(run: &RunPath, state: &State, phase: &str, attempt: Option<usize>) -> Result<Vec<Part>, CliError> {
     if state.phase(phase).is_none() {
-        let near = crate::plan::nearest(phase, state.phases().map(|(name, _)| name)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+        let near = crate::plan::nearest(phase, state.phases().map(|(name, _)| name))
+            .map(|n| format!("; did you mean `{n}`?"))
+            .unwrap_or_default();
         let known = state.phases().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        return Err(CliError::usage(format!("this run has no phase `{phase}`{near}")).hint(format!("there are {known}")));
+        return Err(
+            CliError::usage(format!("this run has no phase `{phase}`{near}")).hint(format!("there are {known}"))
+        );
     }
     let known = attempts(state, phase);
     if known.is_empty() {
@@ -89,15 +104,34 @@ fn parts(run: &RunPath, state: &State, phase: &str, attempt: Option<usize>) -> R
     }
     let number = attempt.unwrap_or(known.len());
     let record = number.checked_sub(1).and_then(|i| known.get(i));
-    let record = record.ok_or_else(|| CliError::usage(format!("{phase} has {} attempts, not {number}", known.len())))?;
+    let record =
+        record.ok_or_else(|| CliError::usage(format!("{phase} has {} attempts, not {number}", known.len())))?;
     let base = working_directory(state);
     // An attempt's part of a log ends where a later attempt's begins.
-    let end = |file: &str| known[number..].iter().flat_map(|later: &AttemptRecord| &later.logs).find(|(f, _)| f == file).map(|(_, from)| *from);
-    Ok(record.logs.iter().map(|(file, from)| Part { file: resolve(&base, run, file), from: *from, to: end(file) }).collect())
+    let end = |file: &str| {
+        known[number..]
+            .iter()
+            .flat_map(|later: &AttemptRecord| &later.logs)
+            .find(|(f, _)| f == file)
+            .map(|(_, from)| *from)
+    };
+    Ok(record
+        .logs
+        .iter()
+        .map(|(file, from)| Part {
+            file: resolve(&base, run, file),
+            from: *from,
+            to: end(file),
+        })
+        .collect())
 }
 
 fn working_directory(state: &State) -> PathBuf {
-    state.get("metadata", "working_directory").map(value::decode).and_then(|v| v.as_str().map(PathBuf::from)).unwrap_or_default()
+    state
+        .get("metadata", "working_directory")
+        .map(value::decode)
+        .and_then(|v| v.as_str().map(PathBuf::from))
+        .unwrap_or_default()
 }
 
 /// A log as it was recorded, or, when the run has been moved, the file of that name in its `logs/`.
@@ -106,16 +140,28 @@ fn resolve(base: &Path, run: &RunPath, file: &str) -> PathBuf {
     if recorded.exists() {
         return recorded;
     }
-    run.directory.join("logs").join(Path::new(file).file_name().unwrap_or_default())
+    run.directory
+        .join("logs")
+        .join(Path::new(file).file_name().unwrap_or_default())
 }
 
 /// A run of the bash runner has logs and no record of them.
 fn found_by_name(directory: &Path, phase: &str) -> Vec<Part> {
-    let entries = std::fs::read_dir(directory.join("logs")).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
+    let entries = std::fs::read_dir(directory.join("logs"))
+        .into_iter()
+        .flatten()
+        .filter_map(|e| Some(e.ok()?.path()));
     let ours = |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(phase));
     let mut files: Vec<PathBuf> = entries.filter(ours).collect();
     files.sort();
-    files.into_iter().map(|file| Part { file, from: 0, to: None }).collect()
+    files
+        .into_iter()
+        .map(|file| Part {
+            file,
+            from: 0,
+            to: None,
+        })
+        .collect()
 }
 
 /// Prints a part of a log; returns where it ended.
@@ -151,7 +197,13 @@ fn print(part: &Part, printer: &Printer) -> Result<u64, CliError> {
     Ok(at)
 }
 
-fn follow(run: &RunPath, phase: &str, mut parts: Vec<Part>, mut ends: Vec<u64>, printer: &Printer) -> Result<(), CliError> {
+fn follow(
+    run: &RunPath,
+    phase: &str,
+    mut parts: Vec<Part>,
+    mut ends: Vec<u64>,
+    printer: &Printer,
+) -> Result<(), CliError> {
     loop {
         // Looked at before the log: what is written until the end of the phase must still be shown.
         let state = read(&run.state_file)?;
@@ -162,12 +214,23 @@ fn follow(run: &RunPath, phase: &str, mut parts: Vec<Part>, mut ends: Vec<u64>, 
             let file = resolve(&base, run, file);
             if !parts.iter().any(|p| p.file == file) {
                 printer.raw_stdout(&format!("==> {} <==\n", file.display()));
-                parts.push(Part { file, from: *from, to: None });
+                parts.push(Part {
+                    file,
+                    from: *from,
+                    to: None,
+                });
                 ends.push(*from);
             }
         }
         for (part, end) in parts.iter().zip(&mut ends) {
-            *end = print(&Part { file: part.file.clone(), from: *end, to: None }, printer)?;
+            *end = print(
+                &Part {
+                    file: part.file.clone(),
+                    from: *end,
+                    to: None,
+                },
+                printer,
+            )?;
         }
         if !on || printer.stdout_broken() {
             return Ok(());

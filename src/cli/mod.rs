@@ -10,20 +10,23 @@ mod exit_code;
 mod launch;
 mod logs;
 mod outcome;
+mod parameter_file;
 mod plan_view;
 mod raw_options;
 mod runs;
 mod script_help;
 mod status;
+mod take_up;
 mod watch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::ui::{ColorChoice, Printer, Settings};
 use args::{Arguments, Command};
 use error::CliError;
-use crate::ui::{ColorChoice, Printer, Settings};
 
 /// Runs the program with the arguments of the process; returns its exit code.
 pub fn main() -> ExitCode {
@@ -35,7 +38,12 @@ pub fn main() -> ExitCode {
             let printer = Printer::new(arguments.global.settings());
             start_debug_log(&printer, arguments.global.verbose);
             let json = arguments.command.wants_json();
-            match dispatch(arguments, raw, &printer) {
+            let outcome = catch_unwind(AssertUnwindSafe(|| dispatch(arguments, raw, &printer)));
+            // The panic hook has said what there is to say.
+            let Ok(outcome) = outcome else {
+                return finish(&printer, exit_code::OUR_FAULT);
+            };
+            match outcome {
                 Ok(code) => finish(&printer, code),
                 Err(error) => finish(&printer, error.report(&printer, json)),
             }
@@ -82,7 +90,11 @@ impl args::Global {
             args::Color::Always => ColorChoice::Always,
             args::Color::Never => ColorChoice::Never,
         };
-        Settings { quiet: self.quiet, verbose: self.verbose, color }
+        Settings {
+            quiet: self.quiet,
+            verbose: self.verbose,
+            color,
+        }
     }
 }
 
@@ -94,7 +106,10 @@ fn start_debug_log(printer: &Printer, verbose: u8) {
     }
     let filter = tracing_subscriber::EnvFilter::new(asked.unwrap_or_else(|| "jumar=debug".into()));
     let writer = printer.clone();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(printer.stderr_colored()).with_writer(move || writer.stderr_writer());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(printer.stderr_colored())
+        .with_writer(move || writer.stderr_writer());
     // A second subscriber cannot be set; there is only this one.
     let _ = subscriber.try_init();
 }
@@ -102,10 +117,20 @@ fn start_debug_log(printer: &Printer, verbose: u8) {
 /// A panic is a fault of jumar's own. The caller of the thread turns it into a failure; here it is only said.
 fn set_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        let at = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-        let what = panic.payload().downcast_ref::<&str>().map(|s| (*s).to_string()).or_else(|| panic.payload().downcast_ref::<String>().cloned());
+        let at = panic
+            .location()
+            .map(|l| format!(" at {}:{}", l.file(), l.line()))
+            .unwrap_or_default();
+        let what = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_string())
+            .or_else(|| panic.payload().downcast_ref::<String>().cloned());
         let printer = Printer::new(Settings::default());
-        printer.error(&format!("jumar itself is at fault{at}: {}", what.unwrap_or_else(|| "unknown".into())));
+        printer.error(&format!(
+            "jumar itself is at fault{at}: {}",
+            what.unwrap_or_else(|| "unknown".into())
+        ));
         printer.hint("the run's state is safe; please report this with the command you gave");
     }));
 }

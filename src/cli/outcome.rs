@@ -25,7 +25,10 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
     if report.failures().next().is_some() {
         printer.raw_stderr(&format!("\n{}", banner(session, report, printer)));
     } else if report.interrupted {
-        printer.info(&format!("Stopped; what was running is pending again. To go on:\n  {}", resume_command(session)));
+        printer.info(&format!(
+            "Stopped; what was running is pending again. To go on:\n  {}",
+            resume_command(session)
+        ));
     } else if report.is_complete() && !as_json {
         let directory = session.directory.path().unwrap_or_default();
         printer.result(&format!("{}", directory.display()));
@@ -66,7 +69,13 @@ pub(super) fn why_blocked(blocked: &Blocked) -> String {
 const MOST_ROWS: usize = 60;
 
 fn summary(report: &Report, printer: &Printer) -> String {
-    let mut table = Table::new(&[("phase", Align::Left), ("status", Align::Left), ("attempts", Align::Right), ("time", Align::Right), ("", Align::Left)]);
+    let mut table = Table::new(&[
+        ("phase", Align::Left),
+        ("status", Align::Left),
+        ("attempts", Align::Right),
+        ("time", Align::Right),
+        ("", Align::Left),
+    ]);
     let mut left_out = 0;
     for phase in &report.phases {
         let fine = phase.standing == Standing::Completed;
@@ -75,11 +84,29 @@ fn summary(report: &Report, printer: &Printer) -> String {
             continue;
         }
         let (word, tone) = standing_word(phase.standing);
-        let attempts = if phase.attempts == 0 { String::new() } else { phase.attempts.to_string() };
-        let time = if phase.ran { human_duration(phase.seconds) } else { String::new() };
-        table.row(vec![phase.name.as_str().into(), Cell::new(word).tone(tone), attempts.into(), time.into(), Cell::new(remark(phase)).tone(Tone::Dim)]);
+        let attempts = if phase.attempts == 0 {
+            String::new()
+        } else {
+            phase.attempts.to_string()
+        };
+        let time = if phase.ran {
+            human_duration(phase.seconds)
+        } else {
+            String::new()
+        };
+        table.row(vec![
+            phase.name.as_str().into(),
+            Cell::new(word).tone(tone),
+            attempts.into(),
+            time.into(),
+            Cell::new(remark(phase)).tone(Tone::Dim),
+        ]);
     }
-    let mut text = if table.is_empty() { String::new() } else { table.render(printer.stderr_width(), printer.stderr_colored()) };
+    let mut text = if table.is_empty() {
+        String::new()
+    } else {
+        table.render(printer.stderr_width(), printer.stderr_colored())
+    };
     if left_out > 0 {
         let _ = writeln!(text, "{left_out} phases completed");
     }
@@ -115,23 +142,16 @@ fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
             diagnostic: f.diagnostic.as_deref(),
         })
         .collect();
-    let hints = hints(&failures);
-    failure_banner(&Banner { failures: &shown, hints: &hints, resume_command: &resume_command(session) }, printer.stderr_colored())
-}
-
-/// What usually helps against a kind of failure.
-fn hints(failures: &[&crate::run::Failure]) -> Vec<String> {
-    let mut hints = Vec::new();
-    for failure in failures {
-        let batch = failure.params.get("batch_size").and_then(Value::as_i64).filter(|b| *b > 1);
-        match (failure.kind.as_str(), batch) {
-            ("oom_gpu" | "oom_host", Some(batch)) => hints.push(format!("memory ran out with batch_size={batch}: BATCH_SIZE={} before the command below takes less", batch / 2)),
-            ("disk_full", _) => hints.push("make room on the disk first".into()),
-            _ => {}
-        }
-    }
+    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.hints.clone()).collect();
     hints.dedup();
-    hints
+    failure_banner(
+        &Banner {
+            failures: &shown,
+            hints: &hints,
+            resume_command: &resume_command(session),
+        },
+        printer.stderr_colored(),
+    )
 }
 
 fn to_json(session: &Session, report: &Report, code: u8) -> Value {

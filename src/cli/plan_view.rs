@@ -12,14 +12,25 @@ use crate::script::ScriptSource;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
 /// Shows a dry run.
-pub(super) fn show(source: &ScriptSource, session: &Session, phases: &[PhasePreview], watcher: &Watcher, as_json: bool, printer: &Printer) {
+pub(super) fn show(
+    source: &ScriptSource,
+    session: &Session,
+    phases: &[PhasePreview],
+    watcher: &Watcher,
+    as_json: bool,
+    printer: &Printer,
+) {
     let commands = watcher.planned();
     let directory = session.directory.path().unwrap_or_default();
     if as_json {
         printer.json(&to_json(source, session, phases, &commands));
         return;
     }
-    let mut text = format!("Dry run of {}: nothing is run or written.\nRun directory: {}\n", source.name, directory.display());
+    let mut text = format!(
+        "Dry run of {}: nothing is run or written.\nRun directory: {}\n",
+        source.name,
+        directory.display()
+    );
     text.push_str("\nParameters\n");
     text.push_str(&parameters(session, printer));
     text.push_str("\nPlan\n");
@@ -28,7 +39,11 @@ pub(super) fn show(source: &ScriptSource, session: &Session, phases: &[PhasePrev
         let _ = writeln!(text, "  {}{number}: {}", phase.name, verdict(phase));
         for command in commands.iter().filter(|c| c.phase == phase.name) {
             let step = command.step.as_ref().map(|s| format!("[{s}] ")).unwrap_or_default();
-            let _ = if command.unknown { writeln!(text, "      … what follows is not known yet: {}", command.text) } else { writeln!(text, "      {step}$ {}", command.text) };
+            let _ = if command.unknown {
+                writeln!(text, "      … what follows is not known yet: {}", command.text)
+            } else {
+                writeln!(text, "      {step}$ {}", command.text)
+            };
         }
     }
     printer.raw_stdout(&text);
@@ -54,22 +69,39 @@ pub(super) fn parameters(session: &Session, printer: &Printer) -> String {
             Value::String(text) if !text.is_empty() => text.clone(),
             other => other.to_string(),
         };
-        table.row(vec![Cell::new(format!("  {name}")), value.into(), Cell::new(parameter.source.to_string()).tone(Tone::Dim)]);
+        table.row(vec![
+            Cell::new(format!("  {name}")),
+            value.into(),
+            Cell::new(parameter.source.to_string()).tone(Tone::Dim),
+        ]);
     }
-    if table.is_empty() { "  none\n".into() } else { table.render(None, printer.stdout_colored()) }
+    if table.is_empty() {
+        "  none\n".into()
+    } else {
+        table.render(None, printer.stdout_colored())
+    }
 }
 
 fn to_json(source: &ScriptSource, session: &Session, phases: &[PhasePreview], commands: &[PlannedCommand]) -> Value {
     let parameters: serde_json::Map<String, Value> = session
         .parameters()
         .iter()
-        .map(|(name, p)| (name.to_string(), json!({ "value": p.value, "source": p.source.to_string(), "default": p.default, "help": p.help })))
+        .map(|(name, p)| {
+            (
+                name.to_string(),
+                json!({ "value": p.value, "source": p.source.to_string(), "default": p.default, "help": p.help }),
+            )
+        })
         .collect();
     let phases: Vec<Value> = phases
         .iter()
         .map(|phase| {
             let own = commands.iter().filter(|c| c.phase == phase.name);
-            let known: Vec<Value> = own.clone().filter(|c| !c.unknown).map(|c| json!({ "step": c.step, "command": c.text })).collect();
+            let known: Vec<Value> = own
+                .clone()
+                .filter(|c| !c.unknown)
+                .map(|c| json!({ "step": c.step, "command": c.text }))
+                .collect();
             json!({
                 "name": phase.name,
                 "number": phase.number,

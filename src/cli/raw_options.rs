@@ -22,7 +22,10 @@ pub(super) fn split(program: &Command, mut words: Vec<String>) -> (Vec<String>, 
     if !known(&words[at]) && script(&words[at]) {
         words.insert(at, "run".into());
     }
-    match program.find_subcommand(&words[at]).filter(|c| matches!(c.get_name(), "run" | "resume")) {
+    match program
+        .find_subcommand(&words[at])
+        .filter(|c| matches!(c.get_name(), "run" | "resume"))
+    {
         Some(command) => split_run(program, command, words, at),
         None => (words, vec![]),
     }
@@ -30,7 +33,10 @@ pub(super) fn split(program: &Command, mut words: Vec<String>) -> (Vec<String>, 
 
 fn split_run(program: &Command, command: &Command, words: Vec<String>, at: usize) -> (Vec<String>, Vec<RawOption>) {
     let own: Vec<&clap::Arg> = command.get_arguments().chain(program.get_arguments()).collect();
-    let long = |name: &str| own.iter().find(|a| a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|all| all.contains(&name)));
+    let long = |name: &str| {
+        own.iter()
+            .find(|a| a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|all| all.contains(&name)))
+    };
     let short = |letter: char| own.iter().find(|a| a.get_short() == Some(letter));
     let valued = |argument: &clap::Arg| argument.get_action().takes_values();
     let mut rest = words[at + 1..].iter().cloned().peekable();
@@ -42,7 +48,9 @@ fn split_run(program: &Command, command: &Command, words: Vec<String>, at: usize
             kept.push(word);
             kept.extend(rest.by_ref());
         } else if let Some(body) = word.strip_prefix("--") {
-            let (name, inline) = body.split_once('=').map_or((body, None), |(n, v)| (n, Some(v.to_string())));
+            let (name, inline) = body
+                .split_once('=')
+                .map_or((body, None), |(n, v)| (n, Some(v.to_string())));
             match long(name) {
                 Some(argument) => {
                     let wants = valued(argument) && inline.is_none();
@@ -51,13 +59,25 @@ fn split_run(program: &Command, command: &Command, words: Vec<String>, at: usize
                 }
                 None => {
                     let name = name.to_string();
-                    let following = if inline.is_none() { rest.next_if(|next| is_value(next)) } else { None };
-                    raw.push(RawOption { name, inline, following });
+                    let following = if inline.is_none() {
+                        rest.next_if(|next| is_value(next))
+                    } else {
+                        None
+                    };
+                    raw.push(RawOption {
+                        name,
+                        inline,
+                        following,
+                    });
                 }
             }
         } else if word.len() > 1 && word.starts_with('-') {
             // Of `-vj 4` the last letter decides about the word after it.
-            let wants = word.chars().skip(1).position(|c| short(c).is_some_and(|a| valued(a))).is_some_and(|p| p + 2 == word.chars().count());
+            let wants = word
+                .chars()
+                .skip(1)
+                .position(|c| short(c).is_some_and(|a| valued(a)))
+                .is_some_and(|p| p + 2 == word.chars().count());
             kept.push(word);
             kept.extend(rest.next_if(|_| wants));
         } else {
@@ -67,7 +87,10 @@ fn split_run(program: &Command, command: &Command, words: Vec<String>, at: usize
     }
     if positionals == 0 {
         // `run --switch script.rhai`: the word behind the switch is no value but the script.
-        if let Some(script) = raw.iter_mut().find_map(|o| o.following.take_if(|f| f.ends_with(".rhai") && Path::new(f).is_file())) {
+        if let Some(script) = raw
+            .iter_mut()
+            .find_map(|o| o.following.take_if(|f| f.ends_with(".rhai") && Path::new(f).is_file()))
+        {
             kept.push(script);
         }
     }
@@ -95,18 +118,31 @@ mod tests {
     fn the_scripts_options_are_taken_out_wherever_they_stand() {
         let (kept, raw) = split_line("jumar run --lr 0.1 s.rhai --batch-size=4 -j 2 --phase 3 --shift -1");
         assert_eq!(kept, "jumar run s.rhai -j 2 --phase 3");
-        assert_eq!(raw, [r#"lr=None/Some("0.1")"#, r#"batch-size=Some("4")/None"#, r#"shift=None/Some("-1")"#]);
+        assert_eq!(
+            raw,
+            [
+                r#"lr=None/Some("0.1")"#,
+                r#"batch-size=Some("4")/None"#,
+                r#"shift=None/Some("-1")"#
+            ]
+        );
     }
 
     #[test]
     fn a_mode_or_a_script_in_the_place_of_a_command_means_run() {
-        assert_eq!(split_line("jumar experiment --phase 1").0, "jumar run experiment --phase 1");
+        assert_eq!(
+            split_line("jumar experiment --phase 1").0,
+            "jumar run experiment --phase 1"
+        );
         assert_eq!(split_line("jumar -q mine.rhai").0, "jumar -q run mine.rhai");
         assert_eq!(split_line("jumar statsu").0, "jumar statsu");
     }
 
     #[test]
     fn other_commands_are_left_alone() {
-        assert_eq!(split_line("jumar status --nonsense 3"), ("jumar status --nonsense 3".into(), vec![]));
+        assert_eq!(
+            split_line("jumar status --nonsense 3"),
+            ("jumar status --nonsense 3".into(), vec![])
+        );
     }
 }

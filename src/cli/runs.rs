@@ -33,12 +33,37 @@ pub(super) fn runs(arguments: &RunsArguments, printer: &Printer) -> Result<u8, C
         printer.info("there is no run under runs/");
         return Ok(exit_code::DONE);
     }
-    let mut table = Table::new(&[("run", Align::Left), ("started", Align::Left), ("phases", Align::Right), ("status", Align::Left), ("", Align::Left)]);
+    let mut table = Table::new(&[
+        ("run", Align::Left),
+        ("started", Align::Left),
+        ("phases", Align::Right),
+        ("status", Align::Left),
+        ("", Align::Left),
+    ]);
     for line in lines {
-        let name = line.run.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let started = line.started.map(|t| t.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default();
+        let name = line
+            .run
+            .directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let started = line
+            .started
+            .map(|t| {
+                t.to_zoned_datetime(TimeZone::system())
+                    .strftime("%Y-%m-%d %H:%M")
+                    .to_string()
+            })
+            .unwrap_or_default();
         let count = format!("{}/{}", line.completed, line.phases);
-        table.row(vec![name.into(), started.into(), count.into(), Cell::new(line.standing).tone(line.tone), Cell::new(line.trouble).tone(Tone::Dim)]);
+        table.row(vec![
+            name.into(),
+            started.into(),
+            count.into(),
+            Cell::new(line.standing).tone(line.tone),
+            Cell::new(line.trouble).tone(Tone::Dim),
+        ]);
     }
     printer.raw_stdout(&table.render(printer.stdout_width(), printer.stdout_colored()));
     Ok(exit_code::DONE)
@@ -47,14 +72,42 @@ pub(super) fn runs(arguments: &RunsArguments, printer: &Printer) -> Result<u8, C
 fn line(run: RunPath) -> Line {
     let state = match read(&run.state_file) {
         Ok(state) => state,
-        Err(error) => return Line { run, started: None, completed: 0, phases: 0, standing: "unreadable", tone: Tone::Bad, trouble: error.headline() },
+        Err(error) => {
+            return Line {
+                run,
+                started: None,
+                completed: 0,
+                phases: 0,
+                standing: "unreadable",
+                tone: Tone::Bad,
+                trouble: error.headline(),
+            };
+        }
     };
-    let started = state.get("metadata", "start_time").and_then(|s| s.trim().parse().ok()).and_then(|s| Timestamp::from_second(s).ok());
+    let started = state
+        .get("metadata", "start_time")
+        .and_then(|s| s.trim().parse().ok())
+        .and_then(|s| Timestamp::from_second(s).ok());
     let live = holder(&run.state_file).is_some();
     let (standing, tone) = standing(&state, live);
-    let completed = state.phases().filter(|(_, s)| matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped)).count();
-    let trouble = state.get("failures", "last_failure").filter(|t| !t.is_empty() && standing == "failed").unwrap_or_default().to_string();
-    Line { run, started, completed, phases: state.phases().count(), standing, tone, trouble }
+    let completed = state
+        .phases()
+        .filter(|(_, s)| matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
+        .count();
+    let trouble = state
+        .get("failures", "last_failure")
+        .filter(|t| !t.is_empty() && standing == "failed")
+        .unwrap_or_default()
+        .to_string();
+    Line {
+        run,
+        started,
+        completed,
+        phases: state.phases().count(),
+        standing,
+        tone,
+        trouble,
+    }
 }
 
 fn standing(state: &State, live: bool) -> (&'static str, Tone) {

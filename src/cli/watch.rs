@@ -122,7 +122,10 @@ impl Watcher {
     }
 
     fn screen(&self) -> Screen {
-        Screen { printer: self.printer.clone(), progress: self.progress.get().cloned() }
+        Screen {
+            printer: self.printer.clone(),
+            progress: self.progress.get().cloned(),
+        }
     }
 }
 
@@ -157,7 +160,11 @@ impl Screen {
 impl Observer for Watcher {
     fn phase_started(&self, phase: &str, attempt: u32) {
         if let Some(progress) = self.progress.get() {
-            let detail = if attempt > 1 { format!("attempt {attempt}") } else { String::new() };
+            let detail = if attempt > 1 {
+                format!("attempt {attempt}")
+            } else {
+                String::new()
+            };
             lock(&self.phases).insert(phase.into(), progress.start(phase, &detail));
         }
     }
@@ -165,14 +172,27 @@ impl Observer for Watcher {
     fn step(&self, phase: &str, step: &str, skipped: bool) {
         tracing::debug!(phase, step, skipped, "step");
         if let (Some(progress), Some(id)) = (self.progress.get(), self.id(phase)) {
-            progress.detail(id, &if skipped { format!("{step} (done before)") } else { step.to_string() });
+            progress.detail(
+                id,
+                &if skipped {
+                    format!("{step} (done before)")
+                } else {
+                    step.to_string()
+                },
+            );
         }
     }
 
     fn command_started(&self, phase: &str, command: &str, log: &Path, from: u64) {
         tracing::debug!(phase, command, log = %log.display(), "command");
         if self.shows_output() {
-            lock(&self.logs).insert(phase.into(), Followed { id: self.id(phase), log: LogFollower::new(log, from) });
+            lock(&self.logs).insert(
+                phase.into(),
+                Followed {
+                    id: self.id(phase),
+                    log: LogFollower::new(log, from),
+                },
+            );
             self.start_following();
         }
     }
@@ -189,12 +209,28 @@ impl Observer for Watcher {
     }
 
     fn command_planned(&self, phase: &str, step: Option<&str>, command: &str) {
-        let planned = PlannedCommand { phase: phase.into(), step: step.map(String::from), text: command.into(), unknown: false };
+        let planned = PlannedCommand {
+            phase: phase.into(),
+            step: step.map(String::from),
+            text: command.into(),
+            unknown: false,
+        };
         lock(&self.planned).push(planned);
     }
 
     fn unknown_from_here(&self, phase: &str, why: &str) {
-        lock(&self.planned).push(PlannedCommand { phase: phase.into(), step: None, text: why.into(), unknown: true });
+        lock(&self.planned).push(PlannedCommand {
+            phase: phase.into(),
+            step: None,
+            text: why.into(),
+            unknown: true,
+        });
+    }
+
+    fn plan_grew(&self, phases: usize) {
+        if let Some(progress) = self.progress.get() {
+            progress.set_total(phases);
+        }
     }
 
     fn phase_completed(&self, phase: &str, seconds: f64) {
@@ -202,12 +238,26 @@ impl Observer for Watcher {
     }
 
     fn phase_failed(&self, phase: &str, failure: &Failure) {
-        self.finish(phase, Outcome::Failed, failure.seconds, &format!("{}: {}", failure.kind, failure.message));
+        self.finish(
+            phase,
+            Outcome::Failed,
+            failure.seconds,
+            &format!("{}: {}", failure.kind, failure.message),
+        );
     }
 
     fn phase_retried(&self, phase: &str, failure: &Failure, what: &str) {
-        let with = if what.is_empty() { String::new() } else { format!(" with {what}") };
-        self.finish(phase, Outcome::Failed, failure.seconds, &format!("{}: {}; trying again{with}", failure.kind, failure.message));
+        let with = if what.is_empty() {
+            String::new()
+        } else {
+            format!(" with {what}")
+        };
+        self.finish(
+            phase,
+            Outcome::Failed,
+            failure.seconds,
+            &format!("{}: {}; trying again{with}", failure.kind, failure.message),
+        );
     }
 
     fn phase_skipped(&self, phase: &str, why: &str) {

@@ -62,11 +62,7 @@ impl Program {
     /// shell, and a shell script of several lines becomes one quoted argument of `bash -o pipefail -ec`.
     pub fn display(&self) -> String {
         match self {
-            Program::Argv(words) => words
-                .iter()
-                .map(|word| quoted(word))
-                .collect::<Vec<_>>()
-                .join(" "),
+            Program::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
             Program::Shell(line) => {
                 let line = line.trim();
                 if line.chars().any(char::is_control) {
@@ -132,10 +128,7 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_on_one_line_whatever_it_holds() {
-        assert_eq!(
-            argv(&["echo", "a\nb\t'c'"]).display(),
-            r"echo $'a\nb\t\'c\''"
-        );
+        assert_eq!(argv(&["echo", "a\nb\t'c'"]).display(), r"echo $'a\nb\t\'c\''");
         assert_eq!(
             Program::Shell("echo a\necho b\n".into()).display(),
             r"bash -o pipefail -ec $'echo a\necho b'"

@@ -68,9 +68,7 @@ pub enum ExecError {
         source: io::Error,
     },
     /// The command had to be stopped but could not be: it belongs to another user, or hangs in the kernel, as on a dead disk.
-    #[error(
-        "`{command}` (process {pid}) could not be ended: it is another user's, or hangs in the kernel"
-    )]
+    #[error("`{command}` (process {pid}) could not be ended: it is another user's, or hangs in the kernel")]
     Unkillable {
         /// The command on one line.
         command: String,

@@ -35,10 +35,7 @@ mod tests {
 
     #[test]
     fn a_progress_bar_collapses_to_its_last_state() {
-        assert_eq!(
-            last_state(b"\r 10%|#    |\r 50%|##   |\r100%|#####|"),
-            "100%|#####|"
-        );
+        assert_eq!(last_state(b"\r 10%|#    |\r 50%|##   |\r100%|#####|"), "100%|#####|");
         assert_eq!(last_state(b" 10%\x1b[1G 60%"), " 60%");
     }
 

@@ -53,8 +53,7 @@ mod tests {
     fn signals_become_stop_requests_and_commands_do_not_inherit_the_handlers() {
         let stop = StopSignal::new();
         install_signal_handlers(&stop).unwrap();
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
-            .unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
         while !stop.is_requested() {
             std::thread::yield_now();
         }

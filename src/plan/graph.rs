@@ -84,11 +84,18 @@ impl Plan {
             return Err(PlanError::BadName { name: phase.name, why });
         }
         if let Some(&first) = self.index.get(&phase.name) {
-            return Err(PlanError::Duplicate { name: phase.name, first: self.phases[first].origin.clone() });
+            return Err(PlanError::Duplicate {
+                name: phase.name,
+                first: self.phases[first].origin.clone(),
+            });
         }
         if let Some(number) = phase.number {
             if let Some(&first) = self.numbers.get(&number) {
-                return Err(PlanError::DuplicateNumber { number, first: self.phases[first].name.clone(), second: phase.name });
+                return Err(PlanError::DuplicateNumber {
+                    number,
+                    first: self.phases[first].name.clone(),
+                    second: phase.name,
+                });
             }
             self.numbers.insert(number, self.phases.len());
         }
@@ -132,7 +139,8 @@ impl Plan {
 
     /// What a person means by a phase's name or number.
     pub fn find(&self, name_or_number: &str) -> Option<usize> {
-        self.position(name_or_number).or_else(|| self.numbers.get(&name_or_number.parse().ok()?).copied())
+        self.position(name_or_number)
+            .or_else(|| self.numbers.get(&name_or_number.parse().ok()?).copied())
     }
 
     /// The declared name that is closest to a mistyped one.
@@ -148,12 +156,20 @@ impl Plan {
         for phase in &self.phases {
             for name in phase.after.iter().chain(&phase.after_any) {
                 if !self.index.contains_key(name) {
-                    return Err(PlanError::UnknownDependency { phase: phase.name.clone(), missing: name.clone(), near: self.nearest(name), origin: phase.origin.clone() });
+                    return Err(PlanError::UnknownDependency {
+                        phase: phase.name.clone(),
+                        missing: name.clone(),
+                        near: self.nearest(name),
+                        origin: phase.origin.clone(),
+                    });
                 }
             }
         }
         match self.circle() {
-            Some(path) => Err(PlanError::Cycle { origin: self.get(&path[0]).and_then(|p| p.origin.clone()), path }),
+            Some(path) => Err(PlanError::Cycle {
+                origin: self.get(&path[0]).and_then(|p| p.origin.clone()),
+                path,
+            }),
             None => Ok(()),
         }
     }
@@ -161,7 +177,11 @@ impl Plan {
     /// The positions that a phase waits for.
     pub fn dependencies(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
         let phase = &self.phases[position];
-        phase.after.iter().chain(&phase.after_any).filter_map(|name| self.position(name))
+        phase
+            .after
+            .iter()
+            .chain(&phase.after_any)
+            .filter_map(|name| self.position(name))
     }
 
     /// Depth first with an explicit stack: a chain of 100,000 phases must not overflow ours.
@@ -189,7 +209,11 @@ impl Plan {
                     Some(next) if marks[next] == Mark::OnPath => {
                         let from = path.iter().position(|(p, _)| *p == next).unwrap_or(0);
                         // The path runs from a phase to what it waits for; people read the order of running.
-                        let mut names: Vec<String> = path[from..].iter().rev().map(|(p, _)| self.phases[*p].name.clone()).collect();
+                        let mut names: Vec<String> = path[from..]
+                            .iter()
+                            .rev()
+                            .map(|(p, _)| self.phases[*p].name.clone())
+                            .collect();
                         names.insert(0, self.phases[next].name.clone());
                         return Some(names);
                     }
@@ -212,7 +236,11 @@ pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> O
         3..=5 => 1,
         _ => 2,
     };
-    names.map(|n| (strsim::damerau_levenshtein(name, n), n)).filter(|(d, _)| *d > 0 && *d <= reach).min_by_key(|(d, _)| *d).map(|(_, n)| n.to_string())
+    names
+        .map(|n| (strsim::damerau_levenshtein(name, n), n))
+        .filter(|(d, _)| *d > 0 && *d <= reach)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, n)| n.to_string())
 }
 
 /// A phase's name is a key of an INI file that people grep: `^name=`.
@@ -239,7 +267,12 @@ mod tests {
     fn plan(phases: &[(&str, &[&str])]) -> Plan {
         let mut plan = Plan::default();
         for (name, after) in phases {
-            plan.add(Phase { name: name.to_string(), after: after.iter().map(|s| s.to_string()).collect(), ..Phase::default() }).expect("distinct names");
+            plan.add(Phase {
+                name: name.to_string(),
+                after: after.iter().map(|s| s.to_string()).collect(),
+                ..Phase::default()
+            })
+            .expect("distinct names");
         }
         plan
     }
@@ -251,14 +284,24 @@ mod tests {
 
     #[test]
     fn an_unknown_dependency_is_named_with_a_suggestion() {
-        let error = plan(&[("training", &[]), ("eval", &["trainin"])]).validate().expect_err("no such phase");
-        assert_eq!(error.to_string(), "phase `eval` comes after `trainin`, but no phase has that name; did you mean `training`?");
+        let error = plan(&[("training", &[]), ("eval", &["trainin"])])
+            .validate()
+            .expect_err("no such phase");
+        assert_eq!(
+            error.to_string(),
+            "phase `eval` comes after `trainin`, but no phase has that name; did you mean `training`?"
+        );
     }
 
     #[test]
     fn a_circle_is_drawn_in_the_order_of_running() {
-        let error = plan(&[("x", &[]), ("a", &["c"]), ("b", &["a"]), ("c", &["b"])]).validate().expect_err("a circle");
-        assert_eq!(error.to_string(), "phases wait for each other in a circle: a → b → c → a");
+        let error = plan(&[("x", &[]), ("a", &["c"]), ("b", &["a"]), ("c", &["b"])])
+            .validate()
+            .expect_err("a circle");
+        assert_eq!(
+            error.to_string(),
+            "phases wait for each other in a circle: a → b → c → a"
+        );
     }
 
     #[test]
@@ -266,8 +309,17 @@ mod tests {
         let names: Vec<String> = (0..100_000).map(|i| format!("p{i}")).collect();
         let mut plan = Plan::default();
         for (i, name) in names.iter().enumerate() {
-            let after = if i + 1 < names.len() { vec![names[i + 1].clone()] } else { vec![] };
-            plan.add(Phase { name: name.clone(), after, ..Phase::default() }).expect("distinct names");
+            let after = if i + 1 < names.len() {
+                vec![names[i + 1].clone()]
+            } else {
+                vec![]
+            };
+            plan.add(Phase {
+                name: name.clone(),
+                after,
+                ..Phase::default()
+            })
+            .expect("distinct names");
         }
         assert_eq!(plan.validate(), Ok(()));
     }
@@ -275,14 +327,28 @@ mod tests {
     #[test]
     fn names_that_would_break_the_state_file_are_refused() {
         for name in ["", " a", "a=b", "[x]", "#x", "a\nb"] {
-            assert!(matches!(Plan::default().add(Phase { name: name.into(), ..Phase::default() }), Err(PlanError::BadName { .. })), "{name:?}");
+            assert!(
+                matches!(
+                    Plan::default().add(Phase {
+                        name: name.into(),
+                        ..Phase::default()
+                    }),
+                    Err(PlanError::BadName { .. })
+                ),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn a_phase_is_found_by_name_and_by_number() {
         let mut plan = plan(&[("training", &[])]);
-        plan.add(Phase { name: "phase1_statistical".into(), number: Some(1), ..Phase::default() }).expect("new");
+        plan.add(Phase {
+            name: "phase1_statistical".into(),
+            number: Some(1),
+            ..Phase::default()
+        })
+        .expect("new");
         assert_eq!(plan.find("1"), Some(1));
         assert_eq!(plan.find("training"), Some(0));
         assert_eq!(plan.find("2"), None);

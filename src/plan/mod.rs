@@ -5,6 +5,7 @@
 
 mod duration;
 mod graph;
+mod parameter_value;
 mod parameters;
 mod phase;
 mod schedule;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::graph::nearest;
+use super::parameter_value::{as_bool, conform, expected, read};
 
 /// Where a parameter's value came from, strongest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,8 +133,8 @@ pub enum ParameterError {
 
 /// Variables that every shell sets: a parameter of that name would never have its default.
 const SHELL_VARIABLES: &[&str] = &[
-    "PATH", "HOME", "USER", "SHELL", "LANG", "TERM", "PWD", "OLDPWD", "LOGNAME", "HOSTNAME", "TMPDIR", "EDITOR", "VISUAL", "DISPLAY", "MAIL",
-    "SHLVL", "UID", "EUID", "PPID", "COLUMNS", "LINES", "IFS", "PAGER", "HOST",
+    "PATH", "HOME", "USER", "SHELL", "LANG", "TERM", "PWD", "OLDPWD", "LOGNAME", "HOSTNAME", "TMPDIR", "EDITOR",
+    "VISUAL", "DISPLAY", "MAIL", "SHLVL", "UID", "EUID", "PPID", "COLUMNS", "LINES", "IFS", "PAGER", "HOST",
 ];
 
 /// The parameters of a script, in the order of their declaration.
@@ -150,7 +151,11 @@ impl Parameters {
     /// No parameter is declared yet.
     pub fn new(provided: Provided) -> Parameters {
         let claimed = vec![false; provided.options.len()];
-        Parameters { provided, claimed, ..Parameters::default() }
+        Parameters {
+            provided,
+            claimed,
+            ..Parameters::default()
+        }
     }
 
     /// Declares a parameter and decides its value.
@@ -161,13 +166,23 @@ impl Parameters {
         check_name(name)?;
         if let Some(known) = self.declared.get(name) {
             if known.default != default {
-                return Err(ParameterError::TwoDefaults { name: name.into(), first: known.default.to_string(), second: default.to_string() });
+                return Err(ParameterError::TwoDefaults {
+                    name: name.into(),
+                    first: known.default.to_string(),
+                    second: default.to_string(),
+                });
             }
         } else {
             let (value, source) = self.decide(name, &default)?;
             let recorded = self.provided.recorded.get(name);
             let changed_from = recorded.filter(|r| **r != value).cloned();
-            let parameter = Parameter { value, source, default, help: help.map(String::from), changed_from };
+            let parameter = Parameter {
+                value,
+                source,
+                default,
+                help: help.map(String::from),
+                changed_from,
+            };
             self.declared.insert(name.to_string(), parameter);
         }
         Ok(&self.declared[name])
@@ -191,28 +206,56 @@ impl Parameters {
                 }
                 (None, None, Value::Bool(_)) => "true".into(),
                 (None, Some(text), _) => text.clone(),
-                (None, None, _) => return Err(ParameterError::NoValue { option: option.name.clone(), expected: expected(default) }),
+                (None, None, _) => {
+                    return Err(ParameterError::NoValue {
+                        option: option.name.clone(),
+                        expected: expected(default),
+                    });
+                }
             };
-            chosen = Some((read(name, &text, default, &format!("--{}", option.name))?, ParameterSource::Option));
+            chosen = Some((
+                read(name, &text, default, &format!("--{}", option.name))?,
+                ParameterSource::Option,
+            ));
         }
         if let Some(found) = chosen {
             return Ok(found);
         }
-        if let Some((_, text)) = self.provided.pairs.iter().rev().find(|(n, _)| n.replace('-', "_") == name) {
+        if let Some((_, text)) = self
+            .provided
+            .pairs
+            .iter()
+            .rev()
+            .find(|(n, _)| n.replace('-', "_") == name)
+        {
             return Ok((read(name, text, default, "-p")?, ParameterSource::Pair));
         }
         if let Some((path, values)) = &self.provided.file
             && let Some(value) = values.get(name).or_else(|| values.get(&name.replace('_', "-")))
         {
-            return Ok((conform(name, value, default, &path.display().to_string())?, ParameterSource::File(path.clone())));
+            return Ok((
+                conform(name, value, default, &path.display().to_string())?,
+                ParameterSource::File(path.clone()),
+            ));
         }
         let variable = name.to_uppercase();
         // An exported empty variable is what `${NAME:-default}` takes for unset, and so do the people who export it.
-        if let Some(text) = self.provided.environment.and_then(|look_up| look_up(&variable)).filter(|t| !t.is_empty()) {
-            return Ok((read(name, &text, default, &format!("the environment variable {variable}"))?, ParameterSource::Environment(variable)));
+        if let Some(text) = self
+            .provided
+            .environment
+            .and_then(|look_up| look_up(&variable))
+            .filter(|t| !t.is_empty())
+        {
+            return Ok((
+                read(name, &text, default, &format!("the environment variable {variable}"))?,
+                ParameterSource::Environment(variable),
+            ));
         }
         if let Some(value) = self.provided.recorded.get(name) {
-            return Ok((conform(name, value, default, "the state file's [params]")?, ParameterSource::Recorded));
+            return Ok((
+                conform(name, value, default, "the state file's [params]")?,
+                ParameterSource::Recorded,
+            ));
         }
         Ok((default.clone(), ParameterSource::Default))
     }
@@ -232,7 +275,10 @@ impl Parameters {
     /// # Errors
     /// [`ParameterError::Unclaimed`] for one that is not declared, [`ParameterError::WrongType`] for a value that does not fit.
     pub fn conform(&self, name: &str, value: &Value) -> Result<Value, ParameterError> {
-        let known = self.declared.get(name).ok_or_else(|| ParameterError::Unclaimed { what: format!("`{name}`"), near: self.nearest(name) })?;
+        let known = self.declared.get(name).ok_or_else(|| ParameterError::Unclaimed {
+            what: format!("`{name}`"),
+            near: self.nearest(name),
+        })?;
         conform(name, value, &known.default, "the recovery policy")
     }
 
@@ -243,15 +289,34 @@ impl Parameters {
     pub fn check_all_claimed(&self, own: &[String]) -> Result<(), ParameterError> {
         if let Some(place) = self.claimed.iter().position(|c| !c) {
             let option = &self.provided.options[place];
-            let options: Vec<String> = self.declared.keys().map(|n| n.replace('_', "-")).chain(own.iter().cloned()).collect();
+            let options: Vec<String> = self
+                .declared
+                .keys()
+                .map(|n| n.replace('_', "-"))
+                .chain(own.iter().cloned())
+                .collect();
             let near = nearest(&option.name, options.iter().map(String::as_str)).map(|n| format!("--{n}"));
-            return Err(ParameterError::Unclaimed { what: format!("`--{}`", option.name), near });
+            return Err(ParameterError::Unclaimed {
+                what: format!("`--{}`", option.name),
+                near,
+            });
         }
-        if let Some((name, _)) = self.provided.pairs.iter().find(|(n, _)| !self.declared.contains_key(&n.replace('-', "_"))) {
-            return Err(ParameterError::Unclaimed { what: format!("`-p {name}`"), near: self.nearest(name) });
+        if let Some((name, _)) = self
+            .provided
+            .pairs
+            .iter()
+            .find(|(n, _)| !self.declared.contains_key(&n.replace('-', "_")))
+        {
+            return Err(ParameterError::Unclaimed {
+                what: format!("`-p {name}`"),
+                near: self.nearest(name),
+            });
         }
         match self.stray.first() {
-            Some(word) => Err(ParameterError::Unclaimed { what: format!("`{word}`"), near: None }),
+            Some(word) => Err(ParameterError::Unclaimed {
+                what: format!("`{word}`"),
+                near: None,
+            }),
             None => Ok(()),
         }
     }
@@ -271,86 +336,19 @@ impl Parameters {
 
 fn check_name(name: &str) -> Result<(), ParameterError> {
     let bad = |why: String| Err(ParameterError::BadName { name: name.into(), why });
-    let letters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let letters = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if !letters || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return bad("use lower-case letters, digits and `_`, beginning with a letter".into());
     }
     let variable = name.to_uppercase();
     if SHELL_VARIABLES.contains(&variable.as_str()) {
-        return bad(format!("it would always be read from the shell's own variable {variable}"));
+        return bad(format!(
+            "it would always be read from the shell's own variable {variable}"
+        ));
     }
     Ok(())
-}
-
-/// A value in words, for "must be …".
-fn expected(default: &Value) -> String {
-    match default {
-        Value::Bool(_) => "true or false".into(),
-        Value::Number(n) if n.is_f64() => "a number".into(),
-        Value::Number(_) => "a whole number".into(),
-        Value::String(_) | Value::Null => "a text".into(),
-        Value::Array(items) => match items.first() {
-            Some(Value::Number(n)) if n.is_f64() => "a list of numbers (\"0.1 0.5\" or [0.1, 0.5])".into(),
-            Some(Value::Number(_)) => "a list of whole numbers (\"42 123\", 42,123 or [42, 123])".into(),
-            _ => "a list (\"a b\", a,b or [\"a\", \"b\"])".into(),
-        },
-        Value::Object(_) => "a map in JSON".into(),
-    }
-}
-
-fn as_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Some(true),
-        "false" | "no" | "off" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// A value from a text, by the type of the default.
-fn read(name: &str, text: &str, default: &Value, from: &str) -> Result<Value, ParameterError> {
-    let wrong = || ParameterError::WrongType { name: name.into(), expected: expected(default), found: text.into(), from: from.into() };
-    let trimmed = text.trim();
-    match default {
-        Value::Bool(_) => as_bool(trimmed).map(Value::Bool).ok_or_else(wrong),
-        Value::Number(n) if n.is_f64() => trimmed.parse::<f64>().ok().filter(|f| f.is_finite()).map(Value::from).ok_or_else(wrong),
-        Value::Number(_) => trimmed.replace('_', "").parse::<i64>().map(Value::from).map_err(|_| wrong()),
-        Value::String(_) | Value::Null => Ok(Value::String(text.into())),
-        Value::Object(_) => serde_json::from_str::<Value>(trimmed).ok().filter(Value::is_object).ok_or_else(wrong),
-        Value::Array(items) => {
-            if trimmed.starts_with('[') {
-                let list: Value = serde_json::from_str(trimmed).map_err(|_| wrong())?;
-                return conform(name, &list, default, from);
-            }
-            let words = trimmed.split(|c: char| c.is_whitespace() || c == ',').filter(|w| !w.is_empty());
-            let element = items.first().cloned().unwrap_or(Value::String(String::new()));
-            words.map(|w| read(name, w, &element, from).map_err(|_| wrong())).collect::<Result<Vec<_>, _>>().map(Value::Array)
-        }
-    }
-}
-
-/// A value that already has a type, made to fit the type of the default.
-fn conform(name: &str, value: &Value, default: &Value, from: &str) -> Result<Value, ParameterError> {
-    let shown = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let wrong = || ParameterError::WrongType { name: name.into(), expected: expected(default), found: shown.clone(), from: from.into() };
-    match (default, value) {
-        (Value::Null, any) => Ok(any.clone()),
-        (Value::Number(d), Value::Number(v)) if d.is_f64() => v.as_f64().map(Value::from).ok_or_else(wrong),
-        (Value::Number(_), Value::Number(v)) if v.is_i64() => Ok(value.clone()),
-        (Value::Bool(_), Value::Bool(_)) | (Value::String(_), Value::String(_)) | (Value::Object(_), Value::Object(_)) => Ok(value.clone()),
-        (Value::Array(items), Value::Array(given)) => match items.first() {
-            Some(element) => {
-                let list = given.iter().map(|v| conform(name, v, element, from).map_err(|_| wrong()));
-                list.collect::<Result<Vec<_>, _>>().map(Value::Array)
-            }
-            None => Ok(value.clone()),
-        },
-        (_, Value::String(text)) => read(name, text, default, from),
-        (Value::String(_), Value::Number(_) | Value::Bool(_)) => Ok(Value::String(shown)),
-        _ => Err(wrong()),
-    }
 }
 
 #[cfg(test)]
@@ -359,7 +357,11 @@ mod tests {
     use serde_json::json;
 
     fn option(name: &str, inline: Option<&str>, following: Option<&str>) -> RawOption {
-        RawOption { name: name.into(), inline: inline.map(Into::into), following: following.map(Into::into) }
+        RawOption {
+            name: name.into(),
+            inline: inline.map(Into::into),
+            following: following.map(Into::into),
+        }
     }
 
     #[test]
@@ -392,41 +394,58 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_in_all_their_spellings() {
-        for text in ["42 123", "42,123", "[42, 123]", " 42, 123 "] {
-            assert_eq!(read("seeds", text, &json!([1]), "-p"), Ok(json!([42, 123])), "{text:?}");
-        }
-        assert!(read("seeds", "42 x", &json!([1]), "-p").is_err());
-        assert_eq!(read("datasets", "sst2 trec", &json!(["a"]), "-p"), Ok(json!(["sst2", "trec"])));
-    }
-
-    #[test]
     fn a_switch_leaves_the_word_behind_it_alone() {
-        let provided = Provided { options: vec![option("skip-train", None, Some("oops"))], ..Provided::default() };
+        let provided = Provided {
+            options: vec![option("skip-train", None, Some("oops"))],
+            ..Provided::default()
+        };
         let mut parameters = Parameters::new(provided);
-        assert_eq!(parameters.declare("skip_train", json!(false), None).expect("a switch").value, json!(true));
+        assert_eq!(
+            parameters
+                .declare("skip_train", json!(false), None)
+                .expect("a switch")
+                .value,
+            json!(true)
+        );
         let error = parameters.check_all_claimed(&[]).expect_err("the word is nobody's");
         assert!(error.to_string().starts_with("`oops`"), "{error}");
     }
 
     #[test]
     fn a_wrong_type_says_what_was_wanted_and_where_it_came_from() {
-        let provided = Provided { environment: Some(|_| Some("many".into())), ..Provided::default() };
-        let error = Parameters::new(provided).declare("batch_size", json!(8), None).expect_err("no number").to_string();
-        assert_eq!(error, "parameter `batch_size` must be a whole number, not `many` (from the environment variable BATCH_SIZE)");
+        let provided = Provided {
+            environment: Some(|_| Some("many".into())),
+            ..Provided::default()
+        };
+        let error = Parameters::new(provided)
+            .declare("batch_size", json!(8), None)
+            .expect_err("no number")
+            .to_string();
+        assert_eq!(
+            error,
+            "parameter `batch_size` must be a whole number, not `many` (from the environment variable BATCH_SIZE)"
+        );
     }
 
     #[test]
     fn an_option_that_no_parameter_claims_is_answered_with_a_suggestion() {
-        let mut parameters = Parameters::new(Provided { options: vec![option("batchsize", None, Some("4"))], ..Provided::default() });
+        let mut parameters = Parameters::new(Provided {
+            options: vec![option("batchsize", None, Some("4"))],
+            ..Provided::default()
+        });
         parameters.declare("batch_size", json!(8), None).expect("fits");
-        let error = parameters.check_all_claimed(&["phase".into()]).expect_err("no such option").to_string();
+        let error = parameters
+            .check_all_claimed(&["phase".into()])
+            .expect_err("no such option")
+            .to_string();
         assert!(error.ends_with("did you mean `--batch-size`?"), "{error}");
     }
 
     #[test]
     fn names_of_the_shells_own_variables_are_refused() {
-        let error = Parameters::default().declare("path", json!(""), None).expect_err("PATH");
+        let error = Parameters::default()
+            .declare("path", json!(""), None)
+            .expect_err("PATH");
         assert!(error.to_string().contains("PATH"), "{error}");
         assert!(Parameters::default().declare("Batch", json!(1), None).is_err());
     }

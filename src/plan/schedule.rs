@@ -64,7 +64,14 @@ impl Schedule {
     /// Begins a walk. `standing` and `selected` have one entry a phase. With `alone`, the selected phases run
     /// whether or not what they wait for has completed, unless that is selected as well.
     pub fn new(plan: &Plan, standing: Vec<Standing>, selected: Vec<bool>, alone: bool) -> Schedule {
-        let mut schedule = Schedule { standing, selected, unmet: vec![], dependents: vec![], ready: BTreeSet::new(), alone };
+        let mut schedule = Schedule {
+            standing,
+            selected,
+            unmet: vec![],
+            dependents: vec![],
+            ready: BTreeSet::new(),
+            alone,
+        };
         schedule.wire(plan, 0);
         schedule
     }
@@ -112,7 +119,10 @@ impl Schedule {
     /// A phase ended. `Waiting` puts it back as one that has not begun, and it is not tried again in this walk.
     pub fn finished(&mut self, here: usize, standing: Standing) {
         self.standing[here] = standing;
-        for arrow in std::mem::take(&mut self.dependents[here]).into_iter().collect::<Vec<_>>() {
+        for arrow in std::mem::take(&mut self.dependents[here])
+            .into_iter()
+            .collect::<Vec<_>>()
+        {
             if standing.satisfies(arrow.any) {
                 self.unmet[arrow.to] = self.unmet[arrow.to].saturating_sub(1);
                 self.note_ready(arrow.to);
@@ -189,7 +199,12 @@ mod tests {
         let mut plan = Plan::default();
         let strings = |names: &[&str]| names.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         let mut add = |name: &str, after: &[&str], after_any: &[&str]| {
-            let phase = Phase { name: name.into(), after: strings(after), after_any: strings(after_any), ..Phase::default() };
+            let phase = Phase {
+                name: name.into(),
+                after: strings(after),
+                after_any: strings(after_any),
+                ..Phase::default()
+            };
             plan.add(phase).expect("distinct names");
         };
         add("training", &[], &[]);
@@ -203,7 +218,14 @@ mod tests {
         let mut order = vec![];
         while let Some(here) = schedule.take_ready(|_| true) {
             let name = plan.phases()[here].name.clone();
-            schedule.finished(here, if failing.contains(&name.as_str()) { Standing::Failed } else { Standing::Completed });
+            schedule.finished(
+                here,
+                if failing.contains(&name.as_str()) {
+                    Standing::Failed
+                } else {
+                    Standing::Completed
+                },
+            );
             order.push(name);
         }
         order
@@ -213,7 +235,10 @@ mod tests {
     fn independent_phases_go_on_and_the_last_takes_what_there_is() {
         let plan = stock();
         let mut schedule = Schedule::new(&plan, vec![Standing::Waiting; 4], vec![true; 4], false);
-        assert_eq!(walk(&plan, &mut schedule, &["one"]), ["training", "one", "two", "aggregation"]);
+        assert_eq!(
+            walk(&plan, &mut schedule, &["one"]),
+            ["training", "one", "two", "aggregation"]
+        );
     }
 
     #[test]
@@ -221,8 +246,14 @@ mod tests {
         let plan = stock();
         let mut schedule = Schedule::new(&plan, vec![Standing::Waiting; 4], vec![true; 4], false);
         assert_eq!(walk(&plan, &mut schedule, &["training"]), ["training"]);
-        assert_eq!(schedule.blocked(&plan, 1), Some(Blocked::DependencyFailed(vec!["training".into()])));
-        assert_eq!(schedule.blocked(&plan, 3), Some(Blocked::DependencyPending(vec!["one".into(), "two".into()])));
+        assert_eq!(
+            schedule.blocked(&plan, 1),
+            Some(Blocked::DependencyFailed(vec!["training".into()]))
+        );
+        assert_eq!(
+            schedule.blocked(&plan, 3),
+            Some(Blocked::DependencyPending(vec!["one".into(), "two".into()]))
+        );
     }
 
     #[test]
@@ -237,7 +268,12 @@ mod tests {
     fn a_phase_declared_on_the_way_joins_in() {
         let mut plan = stock();
         let mut schedule = Schedule::new(&plan, vec![Standing::Completed; 4], vec![true; 4], false);
-        plan.add(Phase { name: "late".into(), after: vec!["one".into()], ..Phase::default() }).expect("new");
+        plan.add(Phase {
+            name: "late".into(),
+            after: vec!["one".into()],
+            ..Phase::default()
+        })
+        .expect("new");
         schedule.extend(&plan);
         assert_eq!(walk(&plan, &mut schedule, &[]), ["late"]);
     }

@@ -69,7 +69,11 @@ fn find(plan: &Plan, name: &str) -> Result<usize, SelectionError> {
             Some(n) => format!("{} ({n})", p.name),
             None => p.name.clone(),
         });
-        SelectionError { name: name.to_string(), near: nearest(name, plan.phases().iter().map(|p| p.name.as_str())), known: known.collect() }
+        SelectionError {
+            name: name.to_string(),
+            near: nearest(name, plan.phases().iter().map(|p| p.name.as_str())),
+            known: known.collect(),
+        }
     })
 }
 
@@ -108,29 +112,54 @@ mod tests {
 
     fn diamond() -> Plan {
         let mut plan = Plan::default();
-        for (name, after, number) in [("a", vec![], None), ("b", vec!["a"], Some(1)), ("c", vec!["a"], Some(2)), ("d", vec!["b", "c"], None)] {
-            plan.add(Phase { name: name.into(), after: after.into_iter().map(String::from).collect(), number, ..Phase::default() }).expect("distinct");
+        for (name, after, number) in [
+            ("a", vec![], None),
+            ("b", vec!["a"], Some(1)),
+            ("c", vec!["a"], Some(2)),
+            ("d", vec!["b", "c"], None),
+        ] {
+            plan.add(Phase {
+                name: name.into(),
+                after: after.into_iter().map(String::from).collect(),
+                number,
+                ..Phase::default()
+            })
+            .expect("distinct");
         }
         plan
     }
 
     #[test]
     fn until_takes_what_a_phase_needs_and_from_takes_what_needs_it() {
-        let until = Selection { until: Some("b".into()), ..Selection::default() };
+        let until = Selection {
+            until: Some("b".into()),
+            ..Selection::default()
+        };
         assert_eq!(until.resolve(&diamond()), Ok(vec![true, true, false, false]));
-        let from = Selection { from: Some("c".into()), ..Selection::default() };
+        let from = Selection {
+            from: Some("c".into()),
+            ..Selection::default()
+        };
         assert_eq!(from.resolve(&diamond()), Ok(vec![false, false, true, true]));
     }
 
     #[test]
     fn a_number_selects_a_phase_alone() {
-        let only = Selection { only: vec!["2".into()], ..Selection::default() };
+        let only = Selection {
+            only: vec!["2".into()],
+            ..Selection::default()
+        };
         assert_eq!(only.resolve(&diamond()), Ok(vec![false, false, true, false]));
     }
 
     #[test]
     fn an_unknown_phase_lists_what_there_is() {
-        let error = Selection { only: vec!["9".into()], ..Selection::default() }.resolve(&diamond()).expect_err("no phase 9");
+        let error = Selection {
+            only: vec!["9".into()],
+            ..Selection::default()
+        }
+        .resolve(&diamond())
+        .expect_err("no phase 9");
         assert_eq!(error.known, ["a", "b (1)", "c (2)", "d"]);
     }
 }

@@ -40,9 +40,19 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
     let working_directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let run_id = new_run_id(&working_directory.join(&directory));
     let drafted = session.ledger.drafted();
-    let birth = Birth { directory: &directory, name: &name, run_id: &run_id, working_directory: &working_directory, script: script.name, script_hash: script.hash };
+    let birth = Birth {
+        directory: &directory,
+        name: &name,
+        run_id: &run_id,
+        working_directory: &working_directory,
+        script: script.name,
+        script_hash: script.hash,
+    };
     let first = records::run_created(&birth, &session.plan(), &drafted, &session.parameters());
-    let header = format!("jumar state file: read it, grep it, edit it, also while the run is on\nCreated: {}\nExperiment: {name}", ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Z %Y"));
+    let header = format!(
+        "jumar state file: read it, grep it, edit it, also while the run is on\nCreated: {}\nExperiment: {name}",
+        ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Z %Y")
+    );
     let store = Store::create(&directory.join(STATE_FILE), &header, first)?;
     keep_script(&store, script);
     session.ledger.go_live(store);
@@ -54,7 +64,11 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
 ///
 /// # Errors
 /// [`StateError`] when it cannot be written.
-pub fn reopen_run(session: &Session, mut store: Store, script: Option<PlannedScript<'_>>) -> Result<Vec<ResumeNote>, StateError> {
+pub fn reopen_run(
+    session: &Session,
+    mut store: Store,
+    script: Option<PlannedScript<'_>>,
+) -> Result<Vec<ResumeNote>, StateError> {
     let drafted = session.ledger.drafted();
     let hash = script.map(|s| s.hash).unwrap_or_default();
     let (events, notes) = take_over(store.state());
@@ -82,6 +96,11 @@ fn keep_script(store: &Store, script: PlannedScript<'_>) {
 
 /// A name for trackers that stays over all attempts and resumes of a run, and that no other run has.
 fn new_run_id(directory: &std::path::Path) -> String {
-    let seed = format!("{} {} {}", directory.display(), Timestamp::now().as_nanosecond(), std::process::id());
+    let seed = format!(
+        "{} {} {}",
+        directory.display(),
+        Timestamp::now().as_nanosecond(),
+        std::process::id()
+    );
     blake3::hash(seed.as_bytes()).to_hex()[..12].to_string()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::records;
+use super::attempt_record::now;
 
 /// Files up to this size are hashed whole; of larger ones the head and the tail, this much each, and the size.
 const HASHED_BYTES: u64 = 256 * 1024;
@@ -85,12 +85,23 @@ pub struct ValidCheckpoint {
 impl Manifest {
     /// A path that nobody has looked at.
     pub(super) fn unverified(path: &str) -> Manifest {
-        Manifest { path: path.into(), files: 0, bytes: 0, hash: String::new(), at: Timestamp::UNIX_EPOCH, info: Map::new() }
+        Manifest {
+            path: path.into(),
+            files: 0,
+            bytes: 0,
+            hash: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+            info: Map::new(),
+        }
     }
 
     /// A checkpoint that a dry run expects to be made.
     pub fn expected(path: &str) -> Manifest {
-        Manifest { at: records::now(), hash: EXPECTED.into(), ..Manifest::unverified(path) }
+        Manifest {
+            at: now(),
+            hash: EXPECTED.into(),
+            ..Manifest::unverified(path)
+        }
     }
 
     /// Looks at a checkpoint and takes down what it is.
@@ -98,11 +109,16 @@ impl Manifest {
     /// # Errors
     /// [`CheckpointError`] when it is missing, empty or unreadable.
     pub fn take(path: &str, info: Map<String, Value>) -> Result<Manifest, CheckpointError> {
-        let unreadable = |source| CheckpointError::Unreadable { path: path.into(), source };
+        let unreadable = |source| CheckpointError::Unreadable {
+            path: path.into(),
+            source,
+        };
         let root = Path::new(path);
         let mut files = Vec::new();
         match fs::metadata(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CheckpointError::Missing { path: path.into() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(CheckpointError::Missing { path: path.into() });
+            }
             Err(error) => return Err(unreadable(error)),
             Ok(kind) if kind.is_dir() => collect(root, &mut files).map_err(unreadable)?,
             Ok(_) => files.push(root.to_path_buf()),
@@ -121,7 +137,14 @@ impl Manifest {
             return Err(CheckpointError::Empty { path: path.into() });
         }
         let hash = hasher.finalize().to_hex()[..16].to_string();
-        Ok(Manifest { path: path.into(), files: files.len() as u64, bytes, hash, at: records::now(), info })
+        Ok(Manifest {
+            path: path.into(),
+            files: files.len() as u64,
+            bytes,
+            hash,
+            at: now(),
+            info,
+        })
     }
 
     /// Whether the checkpoint is still what was recorded.
@@ -137,7 +160,11 @@ impl Manifest {
             return Ok(());
         }
         let size = |m: &Manifest| format!("{} files, {} bytes", m.files, m.bytes);
-        Err(CheckpointError::Changed { path: self.path.clone(), was: size(self), is: size(&now) })
+        Err(CheckpointError::Changed {
+            path: self.path.clone(),
+            was: size(self),
+            is: size(&now),
+        })
     }
 }
 
@@ -198,8 +225,14 @@ mod tests {
     fn a_checkpoint_that_is_missing_or_empty_is_not_recorded() {
         let dir = TempDir::new().expect("a temporary directory");
         dir.child("empty/model").touch().expect("made");
-        assert!(matches!(Manifest::take(&path(&dir, "none"), Map::new()), Err(CheckpointError::Missing { .. })));
-        assert!(matches!(Manifest::take(&path(&dir, "empty"), Map::new()), Err(CheckpointError::Empty { .. })));
+        assert!(matches!(
+            Manifest::take(&path(&dir, "none"), Map::new()),
+            Err(CheckpointError::Missing { .. })
+        ));
+        assert!(matches!(
+            Manifest::take(&path(&dir, "empty"), Map::new()),
+            Err(CheckpointError::Empty { .. })
+        ));
     }
 
     #[test]
@@ -208,9 +241,16 @@ mod tests {
         dir.child("epoch1/model").write_str("weights").expect("written");
         let manifest = Manifest::take(&path(&dir, "epoch1"), Map::new()).expect("good");
         manifest.verify().expect("unchanged");
-        for (name, text) in [("epoch1/model", "weight"), ("epoch1/model", "Weights"), ("epoch1/more", "x")] {
+        for (name, text) in [
+            ("epoch1/model", "weight"),
+            ("epoch1/model", "Weights"),
+            ("epoch1/more", "x"),
+        ] {
             dir.child(name).write_str(text).expect("written");
-            assert!(matches!(manifest.verify(), Err(CheckpointError::Changed { .. })), "{text}");
+            assert!(
+                matches!(manifest.verify(), Err(CheckpointError::Changed { .. })),
+                "{text}"
+            );
         }
     }
 

@@ -65,7 +65,9 @@ impl Report {
 
     /// Whether everything that was asked for has completed or was left out on purpose.
     pub fn is_complete(&self) -> bool {
-        let settled = |p: &PhaseReport| matches!(p.standing, Standing::Completed | Standing::Skipped) || p.blocked == Some(Blocked::NotSelected);
+        let settled = |p: &PhaseReport| {
+            matches!(p.standing, Standing::Completed | Standing::Skipped) || p.blocked == Some(Blocked::NotSelected)
+        };
         !self.interrupted && self.phases.iter().all(settled)
     }
 }
@@ -90,7 +92,12 @@ impl Conductor {
     /// A conductor for the session's plan; `jobs` phases at most run side by side, and with `fail_fast` nothing is
     /// started after the first failure.
     pub fn new(session: Arc<Session>, selection: Selection, jobs: usize, fail_fast: bool) -> Conductor {
-        Conductor { session, selection, jobs: jobs.max(1), fail_fast }
+        Conductor {
+            session,
+            selection,
+            jobs: jobs.max(1),
+            fail_fast,
+        }
     }
 
     /// Walks the plan to its end.
@@ -105,7 +112,9 @@ impl Conductor {
             let mut running = 0;
             loop {
                 while running < self.jobs && !walk.halted && !self.session.stop.is_requested() {
-                    let Some((position, devices)) = self.next(&mut walk)? else { break };
+                    let Some((position, devices)) = self.next(&mut walk)? else {
+                        break;
+                    };
                     let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices);
                     if self.jobs == 1 {
                         self.settle(&mut walk, position, runner.run(bodies))?;
@@ -138,16 +147,26 @@ impl Conductor {
         for (name, declared) in self.session.ledger.read(records::declarations) {
             let phase = self.session.plan().get(&name).cloned();
             let completed = self.session.ledger.read(|s| s.phase(&name)) == Some(PhaseStatus::Completed);
-            let Some(phase) = phase.filter(|_| completed) else { continue };
+            let Some(phase) = phase.filter(|_| completed) else {
+                continue;
+            };
             let number = self.session.ledger.read(|s| super::attempts(s, &name).len()) as u32;
-            let attempt = Arc::new(Attempt::replayed(Arc::clone(&self.session), phase, number, declared.commands));
+            let attempt = Arc::new(Attempt::replayed(
+                Arc::clone(&self.session),
+                phase,
+                number,
+                declared.commands,
+            ));
             match bodies.run(&attempt) {
                 Ok(_) => {}
                 Err(Problem::State(error)) => return Err(error.into()),
                 Err(Problem::Interrupted) => return Ok(()),
                 Err(Problem::Failed(failure)) => {
                     let lost = declared.phases.join(", ");
-                    self.session.observer.warn(&format!("{} (phases it declared: {lost}); `--rerun {name}` declares them anew", failure.message));
+                    self.session.observer.warn(&format!(
+                        "{} (phases it declared: {lost}); `--rerun {name}` declares them anew",
+                        failure.message
+                    ));
                 }
             }
         }
@@ -164,12 +183,19 @@ impl Conductor {
         for position in 0..plan.len() {
             let again = rerun.contains(&position) || (outdated.contains(&position) && schedule.is_selected(position));
             if again && schedule.standing(position) != Standing::Waiting {
-                self.session.ledger.commit(records::phase_set_back(&plan.phases()[position].name))?;
+                self.session
+                    .ledger
+                    .commit(records::phase_set_back(&plan.phases()[position].name))?;
                 schedule.set_back(&plan, position);
             }
         }
         let phases = (0..plan.len()).map(|p| blank_report(&plan, p)).collect();
-        Ok(Walk { schedule, phases, aborted: None, halted: false })
+        Ok(Walk {
+            schedule,
+            phases,
+            aborted: None,
+            halted: false,
+        })
     }
 
     /// The next phase that is ready and for which there are GPUs. A phase that somebody marked meanwhile is not run.
@@ -182,8 +208,17 @@ impl Conductor {
             let taken = walk.schedule.take_ready(|position| {
                 let plan = self.session.plan();
                 let phase = &plan.phases()[position];
-                let wanted = self.session.ledger.read(|s| records::overrides(s, &phase.name)).gpus.unwrap_or(phase.gpus);
-                let leased = if wanted == 0 { Some(vec![]) } else { self.session.gpus().lease(wanted) };
+                let wanted = self
+                    .session
+                    .ledger
+                    .read(|s| records::overrides(s, &phase.name))
+                    .gpus
+                    .unwrap_or(phase.gpus);
+                let leased = if wanted == 0 {
+                    Some(vec![])
+                } else {
+                    self.session.gpus().lease(wanted)
+                };
                 leased.map(|d| devices = d).is_some()
             });
             let Some(position) = taken else { return Ok(None) };
@@ -237,9 +272,15 @@ impl Conductor {
         if phase.rerun_when_stale && walk.schedule.is_selected(dependent) {
             self.session.ledger.commit(records::phase_set_back(&phase.name))?;
             walk.schedule.set_back(plan, dependent);
-            self.session.observer.note(&format!("{} runs again: {cause} has completed since it did", phase.name));
+            self.session.observer.note(&format!(
+                "{} runs again: {cause} has completed since it did",
+                phase.name
+            ));
         } else {
-            self.session.observer.note(&format!("{} stays completed although {cause} has completed since; `--rerun {}` runs it again", phase.name, phase.name));
+            self.session.observer.note(&format!(
+                "{} stays completed although {cause} has completed since; `--rerun {}` runs it again",
+                phase.name, phase.name
+            ));
         }
         Ok(())
     }
@@ -250,7 +291,11 @@ impl Conductor {
             report.standing = walk.schedule.standing(position);
             report.blocked = walk.schedule.blocked(&plan, position);
         }
-        Report { phases: walk.phases, interrupted: self.session.stop.is_requested(), aborted: walk.aborted }
+        Report {
+            phases: walk.phases,
+            interrupted: self.session.stop.is_requested(),
+            aborted: walk.aborted,
+        }
     }
 }
 
@@ -270,7 +315,15 @@ pub enum WalkError {
 
 fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
     let name = plan.phases()[position].name.clone();
-    PhaseReport { name, standing: Standing::Waiting, ran: false, seconds: 0.0, attempts: 0, blocked: None, failure: None }
+    PhaseReport {
+        name,
+        standing: Standing::Waiting,
+        ran: false,
+        seconds: 0.0,
+        attempts: 0,
+        blocked: None,
+        failure: None,
+    }
 }
 
 /// How phases stand before anything runs: one that failed is tried again when it is asked for.
@@ -291,7 +344,9 @@ fn outdated(plan: &Plan, state: &State) -> HashSet<usize> {
     positions
         .filter(|&p| {
             let phase = &plan.phases()[p];
-            let own = (state.phase(&phase.name) == Some(PhaseStatus::Completed)).then(|| ended(&phase.name)).flatten();
+            let own = (state.phase(&phase.name) == Some(PhaseStatus::Completed))
+                .then(|| ended(&phase.name))
+                .flatten();
             let newer = |name: &String| state.phase(name) == Some(PhaseStatus::Completed) && ended(name) > own;
             own.is_some() && phase.after.iter().chain(&phase.after_any).any(newer)
         })

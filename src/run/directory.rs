@@ -50,12 +50,30 @@ struct Inner {
 impl RunDirectory {
     /// A new run called `name`, or in `fixed` when the user said where.
     pub fn new(name: &str, fixed: Option<PathBuf>, dry: bool) -> RunDirectory {
-        RunDirectory { inner: Mutex::new(Inner { name: name.into(), named_by_user: false, fixed, decided: None, made: vec![] }), dry }
+        RunDirectory {
+            inner: Mutex::new(Inner {
+                name: name.into(),
+                named_by_user: false,
+                fixed,
+                decided: None,
+                made: vec![],
+            }),
+            dry,
+        }
     }
 
     /// The directory of a run that exists.
     pub fn existing(name: &str, path: PathBuf) -> RunDirectory {
-        RunDirectory { inner: Mutex::new(Inner { name: name.into(), named_by_user: true, fixed: None, decided: Some(path), made: vec![] }), dry: false }
+        RunDirectory {
+            inner: Mutex::new(Inner {
+                name: name.into(),
+                named_by_user: true,
+                fixed: None,
+                decided: Some(path),
+                made: vec![],
+            }),
+            dry: false,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -136,15 +154,31 @@ impl RunDirectory {
 
 impl Inner {
     fn make_all(&mut self, path: &Path) -> Result<(), RunDirectoryError> {
-        let missing: Vec<PathBuf> = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists()).map(Path::to_path_buf).collect();
+        let missing: Vec<PathBuf> = path
+            .ancestors()
+            .take_while(|p| !p.as_os_str().is_empty() && !p.exists())
+            .map(Path::to_path_buf)
+            .collect();
         for directory in missing.into_iter().rev() {
             match fs::create_dir(&directory) {
                 Ok(()) => self.made.push(directory),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
-                Err(source) => return Err(RunDirectoryError::Create { path: directory, source }),
+                Err(source) => {
+                    return Err(RunDirectoryError::Create {
+                        path: directory,
+                        source,
+                    });
+                }
             }
         }
-        if path.is_dir() { Ok(()) } else { Err(RunDirectoryError::Create { path: path.into(), source: io::Error::from(io::ErrorKind::NotADirectory) }) }
+        if path.is_dir() {
+            Ok(())
+        } else {
+            Err(RunDirectoryError::Create {
+                path: path.into(),
+                source: io::Error::from(io::ErrorKind::NotADirectory),
+            })
+        }
     }
 
     fn reserve(&mut self, parent: &Path, stem: &str, dry: bool) -> Result<PathBuf, RunDirectoryError> {
@@ -153,7 +187,11 @@ impl Inner {
         }
         let mut number = 1;
         loop {
-            let path = parent.join(if number == 1 { stem.to_string() } else { format!("{stem}_{number}") });
+            let path = parent.join(if number == 1 {
+                stem.to_string()
+            } else {
+                format!("{stem}_{number}")
+            });
             if dry {
                 if !path.exists() {
                     return Ok(path);

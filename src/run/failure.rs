@@ -55,6 +55,9 @@ pub struct Failure {
     pub params: Map<String, Value>,
     /// What a policy had changed in the environment for this attempt.
     pub env: Map<String, Value>,
+    /// What usually helps, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
     /// The script's own error drawn for a terminal, when the script itself was at fault.
     #[serde(skip)]
     pub diagnostic: Option<String>,

@@ -10,11 +10,30 @@ use crate::exec::{Program, StopSignal, look_up};
 pub fn detect_gpus() -> Vec<String> {
     if let Ok(list) = std::env::var("CUDA_VISIBLE_DEVICES") {
         // An empty list, or -1, is how people hide all devices.
-        return list.split(',').map(str::trim).take_while(|d| *d != "-1").filter(|d| !d.is_empty()).map(String::from).collect();
+        return list
+            .split(',')
+            .map(str::trim)
+            .take_while(|d| *d != "-1")
+            .filter(|d| !d.is_empty())
+            .map(String::from)
+            .collect();
     }
-    let query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"].map(String::from).to_vec();
-    match look_up(&Program::Argv(query), None, &[], Duration::from_secs(10), &StopSignal::new()) {
-        Ok(answer) if answer.success() => answer.stdout.lines().map(|l| l.trim().to_string()).filter(|l| !l.is_empty()).collect(),
+    let query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        .map(String::from)
+        .to_vec();
+    match look_up(
+        &Program::Argv(query),
+        None,
+        &[],
+        Duration::from_secs(10),
+        &StopSignal::new(),
+    ) {
+        Ok(answer) if answer.success() => answer
+            .stdout
+            .lines()
+            .map(|l| l.trim().to_string())
+            .filter(|l| !l.is_empty())
+            .collect(),
         _ => vec![],
     }
 }
@@ -28,7 +47,10 @@ pub struct GpuPool {
 impl GpuPool {
     /// All of `devices` are free.
     pub fn new(devices: Vec<String>) -> GpuPool {
-        GpuPool { free: Mutex::new(devices.clone()), all: devices }
+        GpuPool {
+            free: Mutex::new(devices.clone()),
+            all: devices,
+        }
     }
 
     /// All devices, held or free.

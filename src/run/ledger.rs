@@ -11,13 +11,15 @@ pub struct Ledger {
 
 enum Inner {
     Draft { state: State, changes: Vec<Change> },
-    Live(Store),
+    Live(Box<Store>),
 }
 
 impl Ledger {
     /// Begins from what is known; nothing is written before [`Ledger::go_live`].
     pub fn draft(state: State) -> Ledger {
-        Ledger { inner: Mutex::new(Inner::Draft { state, changes: vec![] }) }
+        Ledger {
+            inner: Mutex::new(Inner::Draft { state, changes: vec![] }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -35,7 +37,7 @@ impl Ledger {
 
     /// Puts the store behind the door: from here on a commit is durable.
     pub fn go_live(&self, store: Store) {
-        *self.lock() = Inner::Live(store);
+        *self.lock() = Inner::Live(Box::new(store));
     }
 
     /// Whether a commit is durable.

@@ -60,14 +60,30 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
     let path = Path::new(asked);
     if path.is_dir() {
         let run = in_directory(path);
-        return if run.state_file.symlink_metadata().is_ok() { Ok(run) } else { Err(LocateError::NoStateFile { directory: path.into() }) };
+        return if run.state_file.symlink_metadata().is_ok() {
+            Ok(run)
+        } else {
+            Err(LocateError::NoStateFile { directory: path.into() })
+        };
     }
     if path.symlink_metadata().is_ok() {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        return Ok(RunPath { directory: parent.into(), state_file: path.into() });
+        let parent = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        return Ok(RunPath {
+            directory: parent.into(),
+            state_file: path.into(),
+        });
     }
     let runs = all_runs()?;
-    let name = |run: &RunPath| run.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |run: &RunPath| {
+        run.directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
     if let Some(run) = runs.iter().find(|r| name(r) == asked) {
         return Ok(run.clone());
     }
@@ -76,9 +92,15 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         1 => Ok(begins.remove(0).clone()),
         0 => {
             let names: Vec<String> = runs.iter().map(name).collect();
-            Err(LocateError::Unknown { asked: asked.into(), near: crate::plan::nearest(asked, names.iter().map(String::as_str)) })
+            Err(LocateError::Unknown {
+                asked: asked.into(),
+                near: crate::plan::nearest(asked, names.iter().map(String::as_str)),
+            })
         }
-        _ => Err(LocateError::Ambiguous { asked: asked.into(), candidates: begins.into_iter().map(name).collect() }),
+        _ => Err(LocateError::Ambiguous {
+            asked: asked.into(),
+            candidates: begins.into_iter().map(name).collect(),
+        }),
     }
 }
 
@@ -93,24 +115,48 @@ pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
         Err(error) => return Err(LocateError::Unreadable(error)),
     };
     let directories = entries.filter_map(|e| Some(e.ok()?.path()));
-    let runs = directories.map(|d| in_directory(&d)).filter(|r| r.state_file.symlink_metadata().is_ok());
-    let mut aged: Vec<(u64, PathBuf, RunPath)> = runs.map(|r| (started(&r.state_file), r.directory.clone(), r)).collect();
+    let runs = directories
+        .map(|d| in_directory(&d))
+        .filter(|r| r.state_file.symlink_metadata().is_ok());
+    let mut aged: Vec<(u64, PathBuf, RunPath)> =
+        runs.map(|r| (started(&r.state_file), r.directory.clone(), r)).collect();
     aged.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     Ok(aged.into_iter().map(|(_, _, run)| run).collect())
 }
 
 fn in_directory(directory: &Path) -> RunPath {
-    RunPath { directory: directory.into(), state_file: directory.join(STATE_FILE) }
+    RunPath {
+        directory: directory.into(),
+        state_file: directory.join(STATE_FILE),
+    }
 }
 
 /// When a run started, in seconds since 1970: what its file says near its head, else the file's own age.
 fn started(state_file: &Path) -> u64 {
     let said = || {
         let mut head = Vec::new();
-        fs::File::open(state_file).ok()?.take(4096).read_to_end(&mut head).ok()?;
+        fs::File::open(state_file)
+            .ok()?
+            .take(4096)
+            .read_to_end(&mut head)
+            .ok()?;
         let text = String::from_utf8_lossy(&head).into_owned();
-        text.lines().find_map(|l| l.strip_prefix("start_time="))?.trim().parse().ok()
+        text.lines()
+            .find_map(|l| l.strip_prefix("start_time="))?
+            .trim()
+            .parse()
+            .ok()
     };
-    let modified = || Some(fs::metadata(state_file).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs());
+    let modified = || {
+        Some(
+            fs::metadata(state_file)
+                .ok()?
+                .modified()
+                .ok()?
+                .duration_since(UNIX_EPOCH)
+                .ok()?
+                .as_secs(),
+        )
+    };
     said().or_else(modified).unwrap_or(0)
 }

@@ -4,6 +4,8 @@
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
 mod attempt;
+mod attempt_command;
+mod attempt_record;
 mod begin;
 mod checkpoint;
 mod conductor;
@@ -20,7 +22,9 @@ mod recovery;
 mod resume;
 mod session;
 
-pub use attempt::{Attempt, CommandRequest, CommandResult, DeclareError};
+pub use attempt::{Attempt, DeclareError};
+pub use attempt_command::{CommandRequest, CommandResult};
+pub use attempt_record::{AttemptOutcome, AttemptRecord};
 pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
@@ -31,7 +35,7 @@ pub use ledger::Ledger;
 pub use locate::{LocateError, RunPath, all_runs, locate};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
-pub use records::{AttemptOutcome, AttemptRecord, STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
+pub use records::{STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
 pub use recovery::{Decision, Overrides};
 pub use resume::{ResumeNote, take_over};
 pub use session::{Mode, Session};

@@ -37,7 +37,13 @@ enum Next {
 impl PhaseRunner {
     pub(super) fn new(session: Arc<Session>, position: usize, devices: Vec<String>) -> PhaseRunner {
         let phase = Arc::clone(&session.plan().phases()[position]);
-        PhaseRunner { session, phase, devices, attempts: 0, aborted: None }
+        PhaseRunner {
+            session,
+            phase,
+            devices,
+            attempts: 0,
+            aborted: None,
+        }
     }
 
     pub(super) fn run(mut self, bodies: &dyn Bodies) -> End {
@@ -46,24 +52,44 @@ impl PhaseRunner {
         if !self.devices.is_empty() {
             self.session.gpus().give_back(std::mem::take(&mut self.devices));
         }
-        End { outcome, seconds: began.elapsed().as_secs_f64(), attempts: self.attempts, aborted: self.aborted }
+        End {
+            outcome,
+            seconds: began.elapsed().as_secs_f64(),
+            attempts: self.attempts,
+            aborted: self.aborted,
+        }
     }
 
     fn attempt_until_over(&mut self, bodies: &dyn Bodies) -> Result<Standing, Problem> {
         let name = self.phase.name.clone();
-        let (earlier, mut fresh) = self.session.ledger.read(|s| (super::attempts(s, &name).len() as u32, records::was_completed_before(s, &name)));
+        let (earlier, mut fresh) = self.session.ledger.read(|s| {
+            (
+                super::attempts(s, &name).len() as u32,
+                records::was_completed_before(s, &name),
+            )
+        });
         self.attempts = earlier;
         loop {
             self.attempts += 1;
             let overrides = self.session.ledger.read(|s| records::overrides(s, &name));
-            let attempt = Arc::new(Attempt::new(Arc::clone(&self.session), Arc::clone(&self.phase), self.attempts, overrides, self.devices.clone()));
-            self.session.ledger.update(|state| records::attempt_started(state, &name, attempt.number, &attempt.record(), fresh))?;
+            let attempt = Arc::new(Attempt::new(
+                Arc::clone(&self.session),
+                Arc::clone(&self.phase),
+                self.attempts,
+                overrides,
+                self.devices.clone(),
+            ));
+            self.session
+                .ledger
+                .update(|state| records::attempt_started(state, &name, attempt.number, &attempt.record(), fresh))?;
             fresh = false;
             self.session.observer.phase_started(&name, attempt.number);
             match bodies.run(&attempt) {
                 Ok(value) => {
                     let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
-                    self.session.ledger.update(|s| records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations()))?;
+                    self.session.ledger.update(|s| {
+                        records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
+                    })?;
                     self.session.observer.phase_completed(&name, attempt.seconds());
                     return Ok(Standing::Completed);
                 }
@@ -73,7 +99,9 @@ impl PhaseRunner {
                 },
                 Err(Problem::Interrupted) => {
                     let record = attempt.record().end(AttemptOutcome::Interrupted, attempt.seconds());
-                    self.session.ledger.commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
+                    self.session
+                        .ledger
+                        .commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
                     self.session.observer.phase_interrupted(&name, attempt.seconds());
                     return Err(Problem::Interrupted);
                 }
@@ -83,21 +111,39 @@ impl PhaseRunner {
     }
 
     /// The failure is on disk before anybody is asked what to do about it.
-    fn recover(&mut self, bodies: &dyn Bodies, attempt: &Arc<Attempt>, mut failure: Failure, earlier: u32) -> Result<Next, Problem> {
+    fn recover(
+        &mut self,
+        bodies: &dyn Bodies,
+        attempt: &Arc<Attempt>,
+        mut failure: Failure,
+        earlier: u32,
+    ) -> Result<Next, Problem> {
         let name = &self.phase.name;
         failure.attempt = attempt.number;
         failure.seconds = attempt.seconds();
-        let record = attempt.record().end(AttemptOutcome::Failed, failure.seconds).because(&failure);
-        self.session.ledger.update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
+        let record = attempt
+            .record()
+            .end(AttemptOutcome::Failed, failure.seconds)
+            .because(&failure);
+        self.session
+            .ledger
+            .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
         let decision = bodies.decide(attempt, &failure).unwrap_or_else(|fault| {
-            self.session.observer.warn(&format!("the recovery policy of {name} is at fault itself: {fault}"));
+            self.session
+                .observer
+                .warn(&format!("the recovery policy of {name} is at fault itself: {fault}"));
             Decision::Fail
         });
         let walked = attempt.number - earlier;
         let decision = match decision {
-            Decision::NoOpinion if walked <= self.phase.retries => Decision::Retry { overrides: Overrides::default(), delay: Duration::ZERO },
+            Decision::NoOpinion if walked <= self.phase.retries => Decision::Retry {
+                overrides: Overrides::default(),
+                delay: Duration::ZERO,
+            },
             Decision::Retry { .. } if walked >= MAX_ATTEMPTS_A_WALK => {
-                self.session.observer.warn(&format!("{name} was tried {walked} times; it is not tried again"));
+                self.session
+                    .observer
+                    .warn(&format!("{name} was tried {walked} times; it is not tried again"));
                 Decision::Fail
             }
             other => other,
@@ -105,8 +151,13 @@ impl PhaseRunner {
         match decision {
             Decision::Retry { overrides, delay } => self.retry(attempt, &failure, overrides, delay),
             Decision::Skip { why } => {
-                let record = attempt.record().end(AttemptOutcome::Skipped, failure.seconds).because(&failure);
-                self.session.ledger.update(|s| records::phase_skipped(s, name, attempt.number, &record, &why))?;
+                let record = attempt
+                    .record()
+                    .end(AttemptOutcome::Skipped, failure.seconds)
+                    .because(&failure);
+                self.session
+                    .ledger
+                    .update(|s| records::phase_skipped(s, name, attempt.number, &record, &why))?;
                 self.session.observer.phase_skipped(name, &why);
                 Ok(Next::Over(Standing::Skipped))
             }
@@ -121,7 +172,13 @@ impl PhaseRunner {
         Err(Problem::Failed(Box::new(failure)))
     }
 
-    fn retry(&mut self, attempt: &Arc<Attempt>, failure: &Failure, changes: Overrides, delay: Duration) -> Result<Next, Problem> {
+    fn retry(
+        &mut self,
+        attempt: &Arc<Attempt>,
+        failure: &Failure,
+        changes: Overrides,
+        delay: Duration,
+    ) -> Result<Next, Problem> {
         let name = self.phase.name.clone();
         if let Some(wanted) = changes.gpus
             && let Err(why) = self.change_devices(wanted)
@@ -152,7 +209,13 @@ impl PhaseRunner {
             return Ok(());
         }
         let more = wanted - self.devices.len();
-        let leased = pool.lease(more).ok_or_else(|| format!("{} cannot be tried again with {wanted} GPUs: only {} are there or free", self.phase.name, pool.all().len()))?;
+        let leased = pool.lease(more).ok_or_else(|| {
+            format!(
+                "{} cannot be tried again with {wanted} GPUs: only {} are there or free",
+                self.phase.name,
+                pool.all().len()
+            )
+        })?;
         self.devices.extend(leased);
         Ok(())
     }
@@ -160,7 +223,12 @@ impl PhaseRunner {
 
 /// A retry's changes in one line.
 fn describe(changes: &Overrides, delay: Duration) -> String {
-    let mut parts: Vec<String> = changes.params.iter().chain(&changes.env).map(|(name, value)| format!("{name}={value}")).collect();
+    let mut parts: Vec<String> = changes
+        .params
+        .iter()
+        .chain(&changes.env)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     parts.extend(changes.gpus.map(|n| format!("{n} GPUs")));
     if !delay.is_zero() {
         parts.push(format!("after {:.0} s", delay.as_secs_f64()));

@@ -30,7 +30,11 @@ pub struct PhasePreview {
 ///
 /// # Errors
 /// [`SelectionError`] when `--phase` and its like name no phase.
-pub fn preview(session: &Arc<Session>, selection: &Selection, bodies: &dyn Bodies) -> Result<Vec<PhasePreview>, SelectionError> {
+pub fn preview(
+    session: &Arc<Session>,
+    selection: &Selection,
+    bodies: &dyn Bodies,
+) -> Result<Vec<PhasePreview>, SelectionError> {
     let (mut schedule, before) = {
         let plan = session.plan();
         let selected = selection.resolve(&plan)?;
@@ -48,12 +52,20 @@ pub fn preview(session: &Arc<Session>, selection: &Selection, bodies: &dyn Bodie
         runs[position] = true;
         let overrides = session.ledger.read(|state| records::overrides(state, &phase.name));
         let number = session.ledger.read(|state| super::attempts(state, &phase.name).len()) as u32 + 1;
-        let attempt = Arc::new(Attempt::new(Arc::clone(session), Arc::clone(&phase), number, overrides, vec![]));
+        let attempt = Arc::new(Attempt::new(
+            Arc::clone(session),
+            Arc::clone(&phase),
+            number,
+            overrides,
+            vec![],
+        ));
         match bodies.run(&attempt) {
             Ok(value) => {
                 let record = attempt.record().end(AttemptOutcome::Completed, 0.0);
                 // A draft cannot fail.
-                let _ = session.ledger.update(|s| records::phase_completed(s, &phase.name, number, &record, &value, (vec![], vec![])));
+                let _ = session
+                    .ledger
+                    .update(|s| records::phase_completed(s, &phase.name, number, &record, &value, (vec![], vec![])));
             }
             Err(Problem::Failed(failure)) => session.observer.unknown_from_here(&phase.name, &failure.message),
             Err(_) => break,

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use jiff::{Timestamp, Unit, ZonedDateTime};
+use jiff::{Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CommandResult, Failure, Manifest, Overrides};
+use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, Overrides};
 use crate::plan::{Parameters, Plan};
 use crate::state::value::{decode, encode};
 use crate::state::{Event, PhaseStatus, State};
@@ -19,105 +19,9 @@ pub const STATE_FILE: &str = ".experiment_state";
 /// The version of the format that jumar writes.
 pub const STATE_VERSION: &str = "3.2.0";
 
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptOutcome {
-    /// It is on, or the host died with it.
-    Running,
-    /// It ended well.
-    Completed,
-    /// It failed.
-    Failed,
-    /// It was stopped, or its host died.
-    Interrupted,
-    /// It failed and a policy left the phase out.
-    Skipped,
-}
-
-/// One attempt at a phase, kept as one line of JSON under `[attempts]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AttemptRecord {
-    /// How it ended.
-    pub outcome: AttemptOutcome,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-    /// How long it took, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    /// The kind of failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// What happened, in one line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// The exit status of the command that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<i32>,
-    /// The step that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// The largest resident set of its commands, in KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_rss: Option<u64>,
-    /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub logs: Vec<(String, u64)>,
-}
-
-impl AttemptRecord {
-    /// An attempt that begins now.
-    pub fn begin() -> AttemptRecord {
-        AttemptRecord {
-            outcome: AttemptOutcome::Running,
-            started: now(),
-            ended: None,
-            seconds: None,
-            kind: None,
-            message: None,
-            code: None,
-            signal: None,
-            step: None,
-            max_rss: None,
-            logs: vec![],
-        }
-    }
-
-    /// The same attempt, ended now after `seconds`.
-    pub fn end(mut self, outcome: AttemptOutcome, seconds: f64) -> AttemptRecord {
-        self.outcome = outcome;
-        self.ended = Some(now());
-        self.seconds = Some((seconds * 1000.0).round() / 1000.0);
-        self
-    }
-
-    /// The same attempt with what is known of its failure.
-    pub fn because(mut self, failure: &Failure) -> AttemptRecord {
-        self.kind = Some(failure.kind.clone());
-        self.message = Some(failure.message.clone());
-        self.code = failure.code;
-        self.signal = failure.signal;
-        self.step.clone_from(&failure.step);
-        self.max_rss = failure.max_rss.or(self.max_rss);
-        self
-    }
-}
-
 fn json(value: &impl Serialize) -> String {
     // Our own records are maps with text keys: they cannot fail to be JSON.
     serde_json::to_string(value).unwrap_or_default()
-}
-
-/// Now, as exactly as people want to read it.
-pub(super) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now)
 }
 
 /// Seconds since 1970, as the bash runner wrote times.
@@ -127,17 +31,24 @@ fn epoch() -> String {
 
 /// All attempts at a phase, first first.
 pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
-    (1..).map_while(|n| serde_json::from_str(state.get("attempts", &format!("{phase}.{n}"))?).ok()).collect()
+    (1..)
+        .map_while(|n| serde_json::from_str(state.get("attempts", &format!("{phase}.{n}"))?).ok())
+        .collect()
 }
 
 /// Whether a phase that is not completed now was completed before: somebody wants it done anew.
 pub(super) fn was_completed_before(state: &State, phase: &str) -> bool {
-    attempts(state, phase).last().is_some_and(|a| a.outcome == AttemptOutcome::Completed)
+    attempts(state, phase)
+        .last()
+        .is_some_and(|a| a.outcome == AttemptOutcome::Completed)
 }
 
 /// The parameters that a run recorded.
 pub fn recorded_parameters(state: &State) -> Map<String, Value> {
-    state.section("params").map(|(name, value)| (name.to_string(), decode(value))).collect()
+    state
+        .section("params")
+        .map(|(name, value)| (name.to_string(), decode(value)))
+        .collect()
 }
 
 pub(super) fn step_key(phase: &str, step: &str) -> String {
@@ -156,7 +67,10 @@ pub(super) fn result(state: &State, phase: &str) -> Option<Value> {
 
 /// What a policy changed for the next attempt.
 pub(super) fn overrides(state: &State, phase: &str) -> Overrides {
-    state.get("overrides", &format!("{phase}.next")).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default()
+    state
+        .get("overrides", &format!("{phase}.next"))
+        .and_then(|t| serde_json::from_str(t).ok())
+        .unwrap_or_default()
 }
 
 /// What the first event of a run says besides its phases.
@@ -170,14 +84,23 @@ pub(super) struct Birth<'a> {
 }
 
 /// The run begins: everything is pending.
-pub(super) fn run_created(birth: &Birth<'_>, plan: &Plan, drafted: &[crate::state::Change], parameters: &Parameters) -> Event {
+pub(super) fn run_created(
+    birth: &Birth<'_>,
+    plan: &Plan,
+    drafted: &[crate::state::Change],
+    parameters: &Parameters,
+) -> Event {
     let mut event = Event::new("created")
         .set("metadata", "version", STATE_VERSION)
         .set("metadata", "start_time", epoch())
         .set("metadata", "base_output_dir", birth.directory.to_string_lossy())
         .set("metadata", "name", encode(&birth.name.into()))
         .set("metadata", "run_id", birth.run_id)
-        .set("metadata", "working_directory", encode(&birth.working_directory.to_string_lossy().into()))
+        .set(
+            "metadata",
+            "working_directory",
+            encode(&birth.working_directory.to_string_lossy().into()),
+        )
         .set("metadata", "script", encode(&birth.script.into()))
         .set("metadata", "script_hash", birth.script_hash)
         .set("metadata", "jumar", env!("CARGO_PKG_VERSION"));
@@ -185,18 +108,32 @@ pub(super) fn run_created(birth: &Birth<'_>, plan: &Plan, drafted: &[crate::stat
         event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
     }
     event.changes.extend(drafted.iter().cloned());
-    if !drafted.iter().any(|c| c.section == "checkpoints" && c.key == "checkpoint_path") {
+    if !drafted
+        .iter()
+        .any(|c| c.section == "checkpoints" && c.key == "checkpoint_path")
+    {
         event = event.set("checkpoints", "checkpoint_path", "");
     }
-    event = event.set("failures", "failure_count", "0").set("failures", "last_failure", "").set("failures", "last_failure_time", "");
+    event = event
+        .set("failures", "failure_count", "0")
+        .set("failures", "last_failure", "")
+        .set("failures", "last_failure_time", "");
     with_parameters(event, parameters)
 }
 
 /// A run goes on: phases that are new in the plan, and parameters as they are now.
-pub(super) fn run_resumed(state: &State, plan: &Plan, drafted: &[crate::state::Change], parameters: &Parameters, script_hash: &str) -> Event {
+pub(super) fn run_resumed(
+    state: &State,
+    plan: &Plan,
+    drafted: &[crate::state::Change],
+    parameters: &Parameters,
+    script_hash: &str,
+) -> Event {
     let mut event = Event::new("resumed").set("metadata", "last_resume", epoch());
     if state.get("metadata", "version").is_none() {
-        event = event.set("metadata", "version", STATE_VERSION).set("metadata", "start_time", epoch());
+        event = event
+            .set("metadata", "version", STATE_VERSION)
+            .set("metadata", "start_time", epoch());
     }
     if !script_hash.is_empty() {
         event = event.set("metadata", "script_hash", script_hash);
@@ -242,12 +179,21 @@ pub(super) fn attempt_started(state: &State, phase: &str, number: u32, record: &
 
 fn forget(state: &State, phase: &str, mut event: Event) -> Event {
     let prefix = step_key(phase, "");
-    let steps: Vec<String> = state.section("steps").map(|(k, _)| k).filter(|k| k.starts_with(&prefix)).map(String::from).collect();
+    let steps: Vec<String> = state
+        .section("steps")
+        .map(|(k, _)| k)
+        .filter(|k| k.starts_with(&prefix))
+        .map(String::from)
+        .collect();
     for key in steps {
         event = event.remove("steps", key);
     }
     let key = format!("{phase}.result");
-    if state.get("results", &key).is_some() { event.remove("results", key) } else { event }
+    if state.get("results", &key).is_some() {
+        event.remove("results", key)
+    } else {
+        event
+    }
 }
 
 /// An attempt learnt of another log file.
@@ -264,12 +210,24 @@ pub(super) struct Declarations {
 
 /// The completed phases that declared others, in the file's order.
 pub(super) fn declarations(state: &State) -> Vec<(String, Declarations)> {
-    let read = |(key, text): (&str, &str)| Some((key.strip_suffix(".declared")?.to_string(), serde_json::from_str(text).ok()?));
+    let read = |(key, text): (&str, &str)| {
+        Some((
+            key.strip_suffix(".declared")?.to_string(),
+            serde_json::from_str(text).ok()?,
+        ))
+    };
     state.section("declared").filter_map(read).collect()
 }
 
 /// A phase completed.
-pub(super) fn phase_completed(state: &State, phase: &str, number: u32, record: &AttemptRecord, result: &Value, declared: (Vec<String>, Vec<CommandResult>)) -> Event {
+pub(super) fn phase_completed(
+    state: &State,
+    phase: &str,
+    number: u32,
+    record: &AttemptRecord,
+    result: &Value,
+    declared: (Vec<String>, Vec<CommandResult>),
+) -> Event {
     let mut event = Event::new("completed")
         .set("phases", phase, PhaseStatus::Completed.as_str())
         .set("metadata", "last_phase_complete", epoch())
@@ -279,33 +237,60 @@ pub(super) fn phase_completed(state: &State, phase: &str, number: u32, record: &
     }
     let (phases, commands) = declared;
     if !phases.is_empty() {
-        event = event.set("declared", format!("{phase}.declared"), json(&Declarations { phases, commands }));
+        event = event.set(
+            "declared",
+            format!("{phase}.declared"),
+            json(&Declarations { phases, commands }),
+        );
     }
     without_overrides(state, phase, event)
 }
 
 fn without_overrides(state: &State, phase: &str, event: Event) -> Event {
     let key = format!("{phase}.next");
-    if state.get("overrides", &key).is_some() { event.remove("overrides", key) } else { event }
+    if state.get("overrides", &key).is_some() {
+        event.remove("overrides", key)
+    } else {
+        event
+    }
 }
 
 /// An attempt failed; the phase is failed unless something more is decided.
-pub(super) fn phase_failed(state: &State, phase: &str, number: u32, record: &AttemptRecord, failure: &Failure) -> Event {
-    let count = state.get("failures", "failure_count").and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0);
+pub(super) fn phase_failed(
+    state: &State,
+    phase: &str,
+    number: u32,
+    record: &AttemptRecord,
+    failure: &Failure,
+) -> Event {
+    let count = state
+        .get("failures", "failure_count")
+        .and_then(|t| t.trim().parse::<u64>().ok())
+        .unwrap_or(0);
     Event::new("failed")
         .set("phases", phase, PhaseStatus::Failed.as_str())
         .set("attempts", format!("{phase}.{number}"), json(record))
         .set("failures", "failure_count", (count + 1).to_string())
         .set("failures", "last_failure", phase)
         // The bash runner wrote what date(1) prints.
-        .set("failures", "last_failure_time", ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string())
+        .set(
+            "failures",
+            "last_failure_time",
+            ZonedDateTime::now().strftime("%a %b %e %H:%M:%S %Z %Y").to_string(),
+        )
         .set("failures", "last_failure_kind", &failure.kind)
-        .set("failures", "last_failure_error", encode(&failure.message.as_str().into()))
+        .set(
+            "failures",
+            "last_failure_error",
+            encode(&failure.message.as_str().into()),
+        )
 }
 
 /// A retry was decided: it will be made even if this host dies now.
 pub(super) fn retry_decided(phase: &str, overrides: &Overrides) -> Event {
-    Event::new("retry").set("phases", phase, PhaseStatus::Pending.as_str()).set("overrides", format!("{phase}.next"), json(overrides))
+    Event::new("retry")
+        .set("phases", phase, PhaseStatus::Pending.as_str())
+        .set("overrides", format!("{phase}.next"), json(overrides))
 }
 
 /// A failed phase is left out.
@@ -343,7 +328,9 @@ pub(super) fn metric(phase: &str, name: &str, value: &Value) -> Event {
 
 /// A checkpoint was verified and recorded.
 pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Event {
-    let next = (1..).find(|n| state.get("checkpoints", &format!("{phase}.checkpoint.{n}")).is_none()).unwrap_or(1);
+    let next = (1..)
+        .find(|n| state.get("checkpoints", &format!("{phase}.checkpoint.{n}")).is_none())
+        .unwrap_or(1);
     Event::new("checkpoint")
         .set("checkpoints", "checkpoint_path", &manifest.path)
         .set("checkpoints", format!("{phase}.checkpoint.{next}"), json(manifest))
@@ -351,7 +338,11 @@ pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Eve
 
 /// The checkpoints of a run, newest last; a bash runner's file has only a path.
 pub(super) fn checkpoints(state: &State) -> Vec<Manifest> {
-    let mut known: Vec<Manifest> = state.section("checkpoints").filter(|(k, _)| k.contains(".checkpoint.")).filter_map(|(_, v)| serde_json::from_str(v).ok()).collect();
+    let mut known: Vec<Manifest> = state
+        .section("checkpoints")
+        .filter(|(k, _)| k.contains(".checkpoint."))
+        .filter_map(|(_, v)| serde_json::from_str(v).ok())
+        .collect();
     known.sort_by_key(|m| m.at);
     match state.get("checkpoints", "checkpoint_path").filter(|p| !p.is_empty()) {
         // A path that was written by hand, or by the bash runner, is the newest word on it.

@@ -22,8 +22,20 @@ pub fn take_over(state: &State) -> (Vec<Event>, Vec<ResumeNote>) {
     for (phase, _) in state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress) {
         let known = attempts(state, phase);
         let record = known.last().filter(|a| a.outcome == AttemptOutcome::Running).cloned();
-        let when = record.as_ref().map(|r| format!(" (attempt {}, begun {})", known.len(), r.started.strftime("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
-        notes.push(ResumeNote { phase: phase.into(), text: format!("{phase} was in progress when the last run ended{when}; it is pending again") });
+        let when = record
+            .as_ref()
+            .map(|r| {
+                format!(
+                    " (attempt {}, begun {})",
+                    known.len(),
+                    r.started.strftime("%Y-%m-%d %H:%M:%S UTC")
+                )
+            })
+            .unwrap_or_default();
+        notes.push(ResumeNote {
+            phase: phase.into(),
+            text: format!("{phase} was in progress when the last run ended{when}; it is pending again"),
+        });
         let ended = record.map(|mut r| {
             r.outcome = AttemptOutcome::Interrupted;
             r

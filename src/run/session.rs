@@ -46,7 +46,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Session {
     /// A session with nothing planned yet.
-    pub fn new(mode: Mode, ledger: Ledger, directory: RunDirectory, parameters: Parameters, executor: Box<dyn Executor>, stop: StopSignal, observer: Arc<dyn Observer>) -> Session {
+    pub fn new(
+        mode: Mode,
+        ledger: Ledger,
+        directory: RunDirectory,
+        parameters: Parameters,
+        executor: Box<dyn Executor>,
+        stop: StopSignal,
+        observer: Arc<dyn Observer>,
+    ) -> Session {
         Session {
             mode,
             ledger,

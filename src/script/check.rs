@@ -38,17 +38,36 @@ pub struct Finding {
 impl Finding {
     /// The bytes of the text that it is about.
     pub fn span(&self, text: &str) -> std::ops::Range<usize> {
-        let at = Position::new(self.line.try_into().unwrap_or(u16::MAX), self.column.try_into().unwrap_or(u16::MAX));
+        if self.line == 0 {
+            return 0..0;
+        }
+        let at = Position::new(
+            self.line.try_into().unwrap_or(u16::MAX),
+            self.column.max(1).try_into().unwrap_or(u16::MAX),
+        );
         super::diagnostics::span(text, at)
     }
 }
 
 /// What the evaluator handles by itself, with its numbers of arguments.
-const BUILT_IN: &[(&str, usize)] = &[("type_of", 1), ("print", 1), ("debug", 1), ("Fn", 1), ("is_shared", 1), ("is_def_var", 1), ("is_def_fn", 2), ("curry", 2)];
+const BUILT_IN: &[(&str, usize)] = &[
+    ("type_of", 1),
+    ("print", 1),
+    ("debug", 1),
+    ("Fn", 1),
+    ("is_shared", 1),
+    ("is_def_var", 1),
+    ("is_def_fn", 2),
+];
 
 /// Looks a script over. Findings come in the order of the text.
 pub(super) fn check(engine: &Engine, ast: &AST) -> Vec<Finding> {
-    let mut lints = Lints { known: known_functions(engine, ast), phases: BTreeMap::new(), seen: BTreeSet::new(), findings: vec![] };
+    let mut lints = Lints {
+        known: known_functions(engine, ast),
+        phases: BTreeMap::new(),
+        seen: BTreeSet::new(),
+        findings: vec![],
+    };
     lints.script_functions(engine, ast);
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(node) = path.last() {
@@ -69,7 +88,15 @@ struct Lints {
 }
 
 fn host_functions(engine: &Engine) -> Vec<(String, usize)> {
-    engine.collect_fn_metadata(None, |info| info.namespace.is_empty().then(|| (info.metadata.name.to_string(), info.metadata.num_params)), true)
+    engine.collect_fn_metadata(
+        None,
+        |info| {
+            info.namespace
+                .is_empty()
+                .then(|| (info.metadata.name.to_string(), info.metadata.num_params))
+        },
+        true,
+    )
 }
 
 fn known_functions(engine: &Engine, ast: &AST) -> BTreeMap<String, BTreeSet<usize>> {
@@ -84,30 +111,68 @@ fn known_functions(engine: &Engine, ast: &AST) -> BTreeMap<String, BTreeSet<usiz
 
 impl Lints {
     fn find(&mut self, severity: Severity, code: &'static str, at: Position, message: String, help: Option<String>) {
-        self.findings.push(Finding { severity, code, message, help, line: at.line().unwrap_or(0), column: at.position().unwrap_or(1) });
+        self.findings.push(Finding {
+            severity,
+            code,
+            message,
+            help,
+            line: at.line().unwrap_or(0),
+            column: at.position().unwrap_or(1),
+        });
     }
 
     /// A script function of a primitive's name and arity silently takes its place, and a parameter of a global's name is never seen.
     fn script_functions(&mut self, engine: &Engine, ast: &AST) {
         let host: BTreeSet<(String, usize)> = host_functions(engine).into_iter().collect();
-        for function in ast.iter_functions() {
+        // A closure's captured globals are parameters of it, too; those are meant.
+        for function in ast.iter_functions().filter(|f| !f.name.starts_with("anon$")) {
             if host.contains(&(function.name.to_string(), function.params.len())) {
                 let message = format!("function `{}` takes the place of jumar's own", function.name);
-                self.find(Severity::Error, "redefined-primitive", Position::NONE, message, Some("give it another name".into()));
+                self.find(
+                    Severity::Error,
+                    "redefined-primitive",
+                    Position::NONE,
+                    message,
+                    Some("give it another name".into()),
+                );
             }
-            for parameter in function.params.iter().filter(|p| GLOBALS.contains(&p.to_string().as_str())) {
-                let message = format!("the parameter `{parameter}` of `{}` is never seen: the name is jumar's own", function.name);
-                self.find(Severity::Error, "shadowed-global", Position::NONE, message, Some("give it another name".into()));
+            for parameter in function
+                .params
+                .iter()
+                .filter(|p| GLOBALS.contains(&p.to_string().as_str()))
+            {
+                let message = format!(
+                    "the parameter `{parameter}` of `{}` is never seen: the name is jumar's own",
+                    function.name
+                );
+                self.find(
+                    Severity::Error,
+                    "shadowed-global",
+                    Position::NONE,
+                    message,
+                    Some("give it another name".into()),
+                );
             }
         }
     }
 
     fn node(&mut self, node: &ASTNode) {
         match node {
-            ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at)) => self.call(call, *at, false),
+            ASTNode::Expr(Expr::FnCall(call, at)) | ASTNode::Stmt(Stmt::FnCall(call, at)) => {
+                self.call(call, *at, false)
+            }
             ASTNode::Expr(Expr::MethodCall(call, at)) => self.call(call, *at, true),
             ASTNode::Stmt(Stmt::For(each, at)) if GLOBALS.contains(&each.0.name.as_str()) => {
-                self.find(Severity::Error, "shadowed-global", *at, format!("the loop variable `{}` is never seen: the name is jumar's own", each.0.name), None);
+                self.find(
+                    Severity::Error,
+                    "shadowed-global",
+                    *at,
+                    format!(
+                        "the loop variable `{}` is never seen: the name is jumar's own",
+                        each.0.name
+                    ),
+                    None,
+                );
             }
             _ => {}
         }
@@ -115,7 +180,10 @@ impl Lints {
 
     fn call(&mut self, call: &FnCallExpr, at: Position, method: bool) {
         let name = call.name.as_str();
-        let ours = call.namespace.is_empty() && call.op_token.is_none() && !name.contains('$') && name != "call";
+        let ours = call.namespace.is_empty()
+            && call.op_token.is_none()
+            && !name.contains('$')
+            && !matches!(name, "call" | "curry");
         if !ours || !self.seen.insert((at.line(), at.position(), name.into())) {
             return;
         }
@@ -123,10 +191,16 @@ impl Lints {
         match self.known.get(name) {
             None => {
                 let near = nearest(name, self.known.keys().filter(|k| !k.contains('$')).map(String::as_str));
-                self.find(Severity::Error, "unknown-function", at, format!("no function is called `{name}`"), near.map(|n| format!("did you mean `{n}`?")));
+                self.find(
+                    Severity::Error,
+                    "unknown-function",
+                    at,
+                    format!("no function is called `{name}`"),
+                    near.map(|n| format!("did you mean `{n}`?")),
+                );
             }
             // A script function may be called as a method, with the receiver in `this`.
-            Some(counts) if !counts.contains(&count) && !(method && counts.contains(&call.args.len())) => {
+            Some(counts) if !(counts.contains(&count) || method && counts.contains(&call.args.len())) => {
                 let takes: Vec<String> = counts.iter().map(usize::to_string).collect();
                 let message = format!("`{name}` takes {} arguments, not {count}", takes.join(" or "));
                 self.find(Severity::Error, "wrong-number-of-arguments", at, message, None);
@@ -144,7 +218,10 @@ impl Lints {
         if let Some(Expr::StringConstant(name, at)) = call.args.first()
             && let Some(first) = self.phases.insert(name.to_string(), *at)
         {
-            let message = format!("phase `{name}` is declared twice (first in line {})", first.line().unwrap_or(0));
+            let message = format!(
+                "phase `{name}` is declared twice (first in line {})",
+                first.line().unwrap_or(0)
+            );
             self.find(Severity::Error, "duplicate-phase", *at, message, None);
         }
         self.options("phase", PHASE_OPTIONS, call.args.get(1));
@@ -155,8 +232,17 @@ impl Lints {
         for (key, _) in &map.0 {
             if !known.contains(&key.name.as_str()) {
                 let near = nearest(key.name.as_str(), known.iter().copied());
-                let help = near.map_or_else(|| format!("it takes {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
-                self.find(Severity::Error, "unknown-option", key.pos, format!("{owner} has no option `{}`", key.name), Some(help));
+                let help = near.map_or_else(
+                    || format!("it takes {}", known.join(", ")),
+                    |n| format!("did you mean `{n}`?"),
+                );
+                self.find(
+                    Severity::Error,
+                    "unknown-option",
+                    key.pos,
+                    format!("{owner} has no option `{}`", key.name),
+                    Some(help),
+                );
             }
         }
     }
@@ -177,8 +263,15 @@ impl Lints {
                 true
             });
             for (name, at) in written {
-                let help = "return the value from the phase and read it with result(\"phase\"), or keep it in `state`".to_string();
-                self.find(Severity::Warning, "captured-write", at, format!("`{name}` is a private copy here: what is assigned stays in this closure"), Some(help));
+                let help = "return the value from the phase and read it with result(\"phase\"), or keep it in `state`"
+                    .to_string();
+                self.find(
+                    Severity::Warning,
+                    "captured-write",
+                    at,
+                    format!("`{name}` is a private copy here: what is assigned stays in this closure"),
+                    Some(help),
+                );
             }
         }
     }
@@ -189,7 +282,9 @@ fn captures(ast: &AST) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     ast.walk(&mut |path: &[ASTNode]| {
         let inside = path.iter().rev().skip(1).any(|node| match node {
-            ASTNode::Expr(Expr::FnCall(c, _)) | ASTNode::Stmt(Stmt::FnCall(c, _)) => matches!(c.name.as_str(), "phase" | "step"),
+            ASTNode::Expr(Expr::FnCall(c, _)) | ASTNode::Stmt(Stmt::FnCall(c, _)) => {
+                matches!(c.name.as_str(), "phase" | "step")
+            }
             _ => false,
         });
         if let Some(ASTNode::Expr(Expr::FnCall(curry, _))) = path.last()
@@ -198,7 +293,13 @@ fn captures(ast: &AST) -> BTreeMap<String, BTreeSet<String>> {
             && let Some(Expr::DynamicConstant(closure, _)) = curry.args.first()
             && let Some(closure) = closure.clone().try_cast::<rhai::FnPtr>()
         {
-            let names = curry.args.iter().skip(1).filter_map(|a| if let Expr::Variable(v, ..) = a { Some(v.1.to_string()) } else { None });
+            let names = curry.args.iter().skip(1).filter_map(|a| {
+                if let Expr::Variable(v, ..) = a {
+                    Some(v.1.to_string())
+                } else {
+                    None
+                }
+            });
             found.entry(closure.fn_name().to_string()).or_default().extend(names);
         }
         true

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use rhai::{Array, Dynamic, EvalAltResult, FnPtr, FuncArgs, GlobalRuntimeState, Map, NativeCallContext, Shared, Module};
+use rhai::{
+    Array, Dynamic, EvalAltResult, FnPtr, FuncArgs, GlobalRuntimeState, Map, Module, NativeCallContext, Shared,
+};
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
@@ -15,7 +17,12 @@ pub(super) fn own(value: Dynamic) -> Dynamic {
     if value.is_array() {
         value.cast::<Array>().into_iter().map(own).collect::<Array>().into()
     } else if value.is_map() {
-        value.cast::<Map>().into_iter().map(|(key, item)| (key, own(item))).collect::<Map>().into()
+        value
+            .cast::<Map>()
+            .into_iter()
+            .map(|(key, item)| (key, own(item)))
+            .collect::<Map>()
+            .into()
     } else if value.is_fnptr() {
         own_closure(value.cast::<FnPtr>()).into()
     } else {
@@ -46,21 +53,45 @@ pub(super) struct Libraries {
 
 impl Libraries {
     /// Remembers a module's surroundings, seen from a native call at its end. `functions` are the names of its closures.
-    pub(super) fn remember(&self, functions: impl Iterator<Item = String>, library: &Shared<Module>, context: &NativeCallContext) {
-        #[expect(deprecated, reason = "not deprecated but volatile, which is why rhai is pinned exactly")]
-        let surroundings = Surroundings { functions: library.clone(), global: context.store_data().global };
+    pub(super) fn remember(
+        &self,
+        functions: impl Iterator<Item = String>,
+        library: &Shared<Module>,
+        context: &NativeCallContext,
+    ) {
+        #[expect(
+            deprecated,
+            reason = "not deprecated but volatile, which is why rhai is pinned exactly"
+        )]
+        let surroundings = Surroundings {
+            functions: library.clone(),
+            global: context.store_data().global,
+        };
         let mut known = self.by_function.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(functions.map(|name| (name, surroundings.clone())));
     }
 
     /// Calls a closure, whoever made it. Rhai finds closures of the main script by itself; one that was made inside a
     /// module needs that module's functions, imports and constants around it.
-    pub(super) fn call(&self, context: &NativeCallContext, closure: &FnPtr, arguments: impl FuncArgs) -> Outcome<Dynamic> {
-        let made_in = self.by_function.lock().unwrap_or_else(PoisonError::into_inner).get(closure.fn_name()).cloned();
+    pub(super) fn call(
+        &self,
+        context: &NativeCallContext,
+        closure: &FnPtr,
+        arguments: impl FuncArgs,
+    ) -> Outcome<Dynamic> {
+        let made_in = self
+            .by_function
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(closure.fn_name())
+            .cloned();
         let Some(made_in) = made_in else {
             return closure.call_within_context(context, arguments);
         };
-        #[expect(deprecated, reason = "not deprecated but volatile, which is why rhai is pinned exactly")]
+        #[expect(
+            deprecated,
+            reason = "not deprecated but volatile, which is why rhai is pinned exactly"
+        )]
         {
             let mut data = context.store_data();
             // In front, and nothing cleared: the closure may call one of the main script's.

@@ -45,7 +45,9 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
     engine.register_global_module(api::module(shared).into());
     let loading = Arc::new(Loading::default());
     let (seen, known) = (Arc::clone(&loading), Arc::clone(shared));
-    engine.register_fn(MODULE_END.replace('$', "__"), move |context: NativeCallContext| seen.remember_surroundings(&known, &context));
+    engine.register_fn(MODULE_END.replace('$', "__"), move |context: NativeCallContext| {
+        seen.remember_surroundings(&known, &context)
+    });
     let known = Arc::clone(shared);
     engine.register_fn(TAIL, move |context: NativeCallContext| {
         if let Some(walk) = known.take_walk() {
@@ -58,12 +60,26 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
 
 fn set_globals(engine: &mut Engine, shared: &Arc<Shared>) {
     let handles: Vec<(&str, Dynamic)> = api::globals(shared);
-    #[expect(deprecated, reason = "not deprecated but unstable, which is why rhai is pinned exactly")]
-    engine.on_var(move |name, _, _| Ok(handles.iter().find(|(n, _)| *n == name).map(|(_, handle)| handle.clone())));
-    #[expect(deprecated, reason = "not deprecated but unstable, which is why rhai is pinned exactly")]
+    #[expect(
+        deprecated,
+        reason = "not deprecated but unstable, which is why rhai is pinned exactly"
+    )]
+    engine.on_var(move |name, _, _| {
+        Ok(handles
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, handle)| handle.clone()))
+    });
+    #[expect(
+        deprecated,
+        reason = "not deprecated but unstable, which is why rhai is pinned exactly"
+    )]
     engine.on_def_var(|_, info, _| {
         if GLOBALS.contains(&info.name()) {
-            return Err(mistake(format!("`{}` is jumar's own; choose another name", info.name())));
+            return Err(mistake(format!(
+                "`{}` is jumar's own; choose another name",
+                info.name()
+            )));
         }
         Ok(true)
     });
@@ -74,7 +90,11 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_print(move |text| session.observer.note(text));
     let session = Arc::clone(&shared.session);
-    engine.on_debug(move |text, source, at| session.observer.note(&format!("{}:{at:?}: {text}", source.unwrap_or("script"))));
+    engine.on_debug(move |text, source, at| {
+        session
+            .observer
+            .note(&format!("{}:{at:?}: {text}", source.unwrap_or("script")))
+    });
 }
 
 /// A script that spins must hear of a stop, and of its phase's timeout, too.

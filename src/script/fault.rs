@@ -72,6 +72,11 @@ pub(super) fn root(error: &EvalAltResult) -> &EvalAltResult {
     }
 }
 
+/// Whether the error stops the script where it stands.
+pub(super) fn is_stop(error: &EvalAltResult) -> bool {
+    matches!(root(error), EvalAltResult::ErrorTerminated(..))
+}
+
 /// The map of an error that a primitive raised, or a script threw.
 pub(super) fn thrown(error: &EvalAltResult) -> Option<&Dynamic> {
     match root(error) {
@@ -95,7 +100,9 @@ pub(super) fn as_failure(error: &EvalAltResult) -> Option<Failure> {
         message: text("message").unwrap_or_else(|| format!("failure of kind {kind}")),
         command: text("command"),
         log: text("log"),
-        tail: lines.map(|l| l.iter().filter_map(|v| v.as_str().map(String::from)).collect()).unwrap_or_default(),
+        tail: lines
+            .map(|l| l.iter().filter_map(|v| v.as_str().map(String::from)).collect())
+            .unwrap_or_default(),
         max_rss: number("max_rss").and_then(|n| n.try_into().ok()),
         kind,
         ..Failure::default()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Scope};
 use serde_json::Value;
 
-use super::api::decision_of;
+use super::api::{advice, decision_of};
 use super::check::{Finding, check};
 use super::closures::own;
 use super::current;
@@ -43,7 +43,10 @@ pub struct ScriptSource {
 impl ScriptSource {
     /// The pipeline that the binary carries.
     pub fn stock() -> ScriptSource {
-        ScriptSource { name: STOCK_NAME.into(), text: stock_script(STOCK_NAME).unwrap_or_default().into() }
+        ScriptSource {
+            name: STOCK_NAME.into(),
+            text: stock_script(STOCK_NAME).unwrap_or_default().into(),
+        }
     }
 
     /// Reads a script.
@@ -53,8 +56,12 @@ impl ScriptSource {
     pub fn read(path: &str) -> Result<ScriptSource, ScriptError> {
         let cannot = |why: String| ScriptError::plain(format!("cannot read the script {path}: {why}"));
         let bytes = std::fs::read(PathBuf::from(path)).map_err(|e| cannot(e.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|e| cannot(format!("it is not UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
-        Ok(ScriptSource { name: path.into(), text })
+        let text = String::from_utf8(bytes)
+            .map_err(|e| cannot(format!("it is not UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
+        Ok(ScriptSource {
+            name: path.into(),
+            text,
+        })
     }
 
     /// Whether this is the pipeline that the binary carries.
@@ -85,7 +92,9 @@ impl Host {
         shared.remember_source(&source.name, &source.text);
         let engine = build(&shared);
         let compiled = engine.compile_with_scope(&declarations(), without_shebang(&source.text));
-        let mut ast = compiled.map_err(|error| ScriptError::from_rhai(&EvalAltResult::from(error), &source.name, &shared, Some(&engine)))?;
+        let mut ast = compiled.map_err(|error| {
+            ScriptError::from_rhai(&EvalAltResult::from(error), &source.name, &shared, Some(&engine))
+        })?;
         ast.set_source(source.name.as_str());
         Ok(Host { shared, engine, ast })
     }
@@ -99,7 +108,10 @@ impl Host {
     ///
     /// # Errors
     /// [`ScriptError`] when the script's top level fails; `then` has not been called.
-    pub fn evaluate<T: Send + 'static>(&self, then: impl FnOnce(&dyn Bodies) -> T + Send + 'static) -> Result<T, ScriptError> {
+    pub fn evaluate<T: Send + 'static>(
+        &self,
+        then: impl FnOnce(&dyn Bodies) -> T + Send + 'static,
+    ) -> Result<T, ScriptError> {
         let result = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&result);
         self.shared.set_walk(Box::new(move |bodies| {
@@ -113,7 +125,9 @@ impl Host {
         match evaluated {
             Err(error) => Err(error),
             // `exit` at the top level ends the script before the plan is walked.
-            Ok(()) => Err(ScriptError::plain("the script ended before its end: nothing was run".into())),
+            Ok(()) => Err(ScriptError::plain(
+                "the script ended before its end: nothing was run".into(),
+            )),
         }
     }
 
@@ -132,9 +146,17 @@ impl Host {
             }
         };
         thread::scope(|scope| {
-            let worker = thread::Builder::new().name("script".into()).stack_size(STACK_BYTES).spawn_scoped(scope, evaluate);
-            let worker = worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
-            worker.join().unwrap_or_else(|_| Err(ScriptError::plain("jumar itself is at fault: it panicked while the script was planning".into())))
+            let worker = thread::Builder::new()
+                .name("script".into())
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, evaluate);
+            let worker =
+                worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
+            worker.join().unwrap_or_else(|_| {
+                Err(ScriptError::plain(
+                    "jumar itself is at fault: it panicked while the script was planning".into(),
+                ))
+            })
         })
     }
 }
@@ -162,39 +184,74 @@ impl<'a, 'c> HostBodies<'a, 'c> {
             let name = self.context.call_source().unwrap_or_default();
             let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
             let message = drawn.one_line();
-            Failure { kind: "script".into(), message, diagnostic: Some(drawn.render(false)), ..Failure::default() }
+            Failure {
+                kind: "script".into(),
+                message,
+                diagnostic: Some(drawn.render(false)),
+                ..Failure::default()
+            }
         });
         if over && failure.kind == "script" {
-            failure = Failure { kind: "timeout".into(), message: format!("the phase's time was over after {:.1} s", attempt.seconds()), ..Failure::default() };
+            failure = Failure {
+                kind: "timeout".into(),
+                message: format!("the phase's time was over after {:.1} s", attempt.seconds()),
+                ..Failure::default()
+            };
         }
         failure.phase.clone_from(&attempt.phase.name);
         failure.step = failure.step.or_else(|| attempt.failed_step());
         failure.attempt = attempt.number;
         failure.params = self.params(attempt);
+        failure.hints = advice(self.shared, self.context, &failure);
         failure.env.clone_from(&attempt.overrides.env);
         Problem::Failed(Box::new(failure))
     }
 
     fn params(&self, attempt: &Attempt) -> serde_json::Map<String, Value> {
-        let mut params: serde_json::Map<String, Value> = attempt.session.parameters().iter().map(|(n, p)| (n.to_string(), p.value.clone())).collect();
+        let mut params: serde_json::Map<String, Value> = attempt
+            .session
+            .parameters()
+            .iter()
+            .map(|(n, p)| (n.to_string(), p.value.clone()))
+            .collect();
         params.extend(attempt.overrides.params.clone());
         params
     }
 
     fn ask(&self, policy: &FnPtr, failure: &Failure) -> Result<Decision, String> {
-        let answer = self.shared.libraries.call(self.context, policy, (failure_map(failure),)).map_err(|error| {
-            let name = self.context.call_source().unwrap_or_default();
-            ScriptError::from_rhai(&error, name, self.shared, Some(self.context.engine())).inside_the_walk().one_line()
-        })?;
+        let answer = self
+            .shared
+            .libraries
+            .call(self.context, policy, (failure_map(failure),))
+            .map_err(|error| {
+                let name = self.context.call_source().unwrap_or_default();
+                ScriptError::from_rhai(&error, name, self.shared, Some(self.context.engine()))
+                    .inside_the_walk()
+                    .one_line()
+            })?;
         decision_of(answer, &self.shared.session)
     }
 }
 
 impl Bodies for HostBodies<'_, '_> {
     fn run(&self, attempt: &Arc<Attempt>) -> Result<Value, Problem> {
-        let lost = |message: &str| Problem::Failed(Box::new(Failure { phase: attempt.phase.name.clone(), kind: "script".into(), message: message.into(), ..Failure::default() }));
-        let body = self.shared.body(&attempt.phase.name).ok_or_else(|| lost("its body is not declared"))?;
-        let call = || self.shared.libraries.call(self.context, &super::closures::own_closure(body.closure.clone()), ());
+        let lost = |message: &str| {
+            Problem::Failed(Box::new(Failure {
+                phase: attempt.phase.name.clone(),
+                kind: "script".into(),
+                message: message.into(),
+                ..Failure::default()
+            }))
+        };
+        let body = self
+            .shared
+            .body(&attempt.phase.name)
+            .ok_or_else(|| lost("its body is not declared"))?;
+        let call = || {
+            self.shared
+                .libraries
+                .call(self.context, &super::closures::own_closure(body.closure.clone()), ())
+        };
         let outcome = catch_unwind(AssertUnwindSafe(|| current::within(attempt, call)));
         let value = match outcome {
             Ok(Ok(value)) => own(value),
@@ -205,7 +262,12 @@ impl Bodies for HostBodies<'_, '_> {
         if attempt.session.mode == Mode::Live && attempt.session.stop.is_requested() && attempt.was_stopped() {
             return Err(Problem::Interrupted);
         }
-        to_data(&value).map_err(|not| lost(&format!("the phase's value cannot be kept: {} at `value{}`", not.type_name, not.path)))
+        to_data(&value).map_err(|not| {
+            lost(&format!(
+                "the phase's value cannot be kept: {} at `value{}`",
+                not.type_name, not.path
+            ))
+        })
     }
 
     fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String> {
@@ -214,7 +276,9 @@ impl Bodies for HostBodies<'_, '_> {
             let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));
             match answer.map_err(|_| "jumar itself is at fault: it panicked in a recovery policy".to_string())?? {
                 Decision::NoOpinion => {}
-                Decision::Retry { delay, .. } if delay > Duration::from_secs(366 * 86400) => return Err("a delay of more than a year".into()),
+                Decision::Retry { delay, .. } if delay > Duration::from_secs(366 * 86400) => {
+                    return Err("a delay of more than a year".into());
+                }
                 decision => return Ok(decision),
             }
         }

@@ -42,9 +42,15 @@ impl Loading {
     pub(super) fn remember_surroundings(&self, shared: &Shared, context: &NativeCallContext) {
         let ast = self.stack().last().and_then(|(_, ast)| ast.clone());
         if let Some(ast) = ast {
-            let closures = ast.iter_functions().map(|f| f.name.to_string()).filter(|n| n.starts_with("anon$")).collect::<Vec<_>>();
+            let closures = ast
+                .iter_functions()
+                .map(|f| f.name.to_string())
+                .filter(|n| n.starts_with("anon$"))
+                .collect::<Vec<_>>();
             if !closures.is_empty() {
-                shared.libraries.remember(closures.into_iter(), ast.shared_lib(), context);
+                shared
+                    .libraries
+                    .remember(closures.into_iter(), ast.shared_lib(), context);
             }
         }
     }
@@ -52,7 +58,11 @@ impl Loading {
 
 impl Resolver {
     pub(super) fn new(shared: Arc<Shared>, loading: Arc<Loading>) -> Resolver {
-        Resolver { shared, loaded: Mutex::default(), loading }
+        Resolver {
+            shared,
+            loaded: Mutex::default(),
+            loading,
+        }
     }
 
     fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, at: Position) -> Outcome<rhai::Shared<Module>> {
@@ -64,12 +74,18 @@ impl Resolver {
             let mut stack = self.loading.stack();
             if let Some(from) = stack.iter().position(|(n, _)| n == name) {
                 let circle: Vec<&str> = stack[from..].iter().map(|(n, _)| n.as_str()).chain([name]).collect();
-                return Err(in_module(path, format!("modules import each other in a circle: {}", circle.join(" → ")).into(), at));
+                return Err(in_module(
+                    path,
+                    format!("modules import each other in a circle: {}", circle.join(" → ")).into(),
+                    at,
+                ));
             }
             stack.push((name.into(), None));
         }
         self.shared.remember_source(name, text);
-        let module = self.evaluate(engine, name, text).map_err(|error| in_module(name, error, at));
+        let module = self
+            .evaluate(engine, name, text)
+            .map_err(|error| in_module(name, error, at));
         self.loading.stack().pop();
         let module: rhai::Shared<Module> = module?.into();
         loaded().insert(name.into(), module.clone());
@@ -88,15 +104,30 @@ impl Resolver {
 }
 
 impl ModuleResolver for Resolver {
-    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, at: Position) -> Outcome<rhai::Shared<Module>> {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        at: Position,
+    ) -> Outcome<rhai::Shared<Module>> {
         if path.starts_with("std/") {
             let Some(text) = standard_module(path) else {
-                let near = nearest(path, standard_modules()).map(|n| format!("; did you mean \"{n}\"?")).unwrap_or_default();
-                return Err(in_module(path, format!("no standard module is called \"{path}\"{near}").into(), at));
+                let near = nearest(path, standard_modules())
+                    .map(|n| format!("; did you mean \"{n}\"?"))
+                    .unwrap_or_default();
+                return Err(in_module(
+                    path,
+                    format!("no standard module is called \"{path}\"{near}").into(),
+                    at,
+                ));
             };
             return self.load(engine, &format!("<{path}>"), text, path, at);
         }
-        if let Some(folder) = source.and_then(|s| s.strip_prefix("<stock>/")).map(|s| Path::new(s).parent().unwrap_or(Path::new(""))) {
+        if let Some(folder) = source
+            .and_then(|s| s.strip_prefix("<stock>/"))
+            .map(|s| Path::new(s).parent().unwrap_or(Path::new("")))
+        {
             let name = format!("<stock>/{}", with_extension(folder.join(path)).display());
             if let Some(text) = stock_script(&name) {
                 return self.load(engine, &name, text, path, at);
@@ -106,7 +137,11 @@ impl ModuleResolver for Resolver {
         let file = with_extension(beside.join(path));
         match fs::read_to_string(&file) {
             Ok(text) => self.load(engine, &file.to_string_lossy(), &text, path, at),
-            Err(error) => Err(in_module(path, format!("cannot read module {}: {error}", file.display()).into(), at)),
+            Err(error) => Err(in_module(
+                path,
+                format!("cannot read module {}: {error}", file.display()).into(),
+                at,
+            )),
         }
     }
 }
@@ -126,5 +161,9 @@ fn in_module(path: &str, inner: Box<EvalAltResult>, at: Position) -> Box<EvalAlt
 /// A script without its `#!` line, its line numbers as they were.
 pub(super) fn without_shebang(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.starts_with("#!") { &text[text.find('\n').unwrap_or(text.len())..] } else { text }
+    if text.starts_with("#!") {
+        &text[text.find('\n').unwrap_or(text.len())..]
+    } else {
+        text
+    }
 }

@@ -32,7 +32,11 @@ fn convert(value: &Dynamic, path: &mut String) -> Result<Value, NotData> {
         return Ok(Value::from(i));
     }
     if let Ok(f) = value.as_float() {
-        return Ok(if f.is_finite() { Value::from(f) } else { json!({ "$float": f.to_string() }) });
+        return Ok(if f.is_finite() {
+            Value::from(f)
+        } else {
+            json!({ "$float": f.to_string() })
+        });
     }
     if value.is_string() || value.is_char() {
         return Ok(Value::String(value.to_string()));
@@ -55,7 +59,10 @@ fn convert(value: &Dynamic, path: &mut String) -> Result<Value, NotData> {
         let hex: String = blob.iter().map(|b| format!("{b:02x}")).collect();
         return Ok(json!({ "$blob": hex }));
     }
-    Err(NotData { path: path.clone(), type_name: type_in_words(&value) })
+    Err(NotData {
+        path: path.clone(),
+        type_name: type_in_words(&value),
+    })
 }
 
 fn inside(path: &mut String, part: &str, item: &Dynamic) -> Result<Value, NotData> {
@@ -71,10 +78,17 @@ pub(super) fn from_data(value: &Value) -> Dynamic {
     match value {
         Value::Null => Dynamic::UNIT,
         Value::Bool(b) => (*b).into(),
-        Value::Number(n) => n.as_i64().map_or_else(|| n.as_f64().unwrap_or(f64::NAN).into(), Dynamic::from),
+        Value::Number(n) => n
+            .as_i64()
+            .map_or_else(|| n.as_f64().unwrap_or(f64::NAN).into(), Dynamic::from),
         Value::String(s) => s.as_str().into(),
         Value::Array(list) => list.iter().map(from_data).collect::<Array>().into(),
-        Value::Object(map) => tagged(map).unwrap_or_else(|| map.iter().map(|(k, v)| (k.as_str().into(), from_data(v))).collect::<Map>().into()),
+        Value::Object(map) => tagged(map).unwrap_or_else(|| {
+            map.iter()
+                .map(|(k, v)| (k.as_str().into(), from_data(v)))
+                .collect::<Map>()
+                .into()
+        }),
     }
 }
 
@@ -86,7 +100,10 @@ fn tagged(map: &serde_json::Map<String, Value>) -> Option<Dynamic> {
         return float.as_str()?.parse::<f64>().ok().map(Dynamic::from);
     }
     let hex = map.get("$blob")?.as_str()?;
-    let pairs = hex.as_bytes().chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).ok()?, 16).ok());
+    let pairs = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|p| u8::from_str_radix(std::str::from_utf8(p).ok()?, 16).ok());
     pairs.collect::<Option<Blob>>().map(Dynamic::from_blob)
 }
 
@@ -115,13 +132,16 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
+            any::<f64>()
+                .prop_filter("finite", |f| f.is_finite())
+                .prop_map(Value::from),
             ".*".prop_map(Value::from)
         ];
         leaf.prop_recursive(3, 20, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[a-z]{1,4}", inner, 0..4).prop_map(|m| Value::Object(m.into_iter().collect()))
+                prop::collection::btree_map("[a-z]{1,4}", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect()))
             ]
         })
     }
@@ -139,13 +159,24 @@ mod tests {
             let back = from_data(&to_data(&float.into()).expect("data"));
             assert_eq!(back.as_float(), Ok(float));
         }
-        assert!(from_data(&to_data(&f64::NAN.into()).expect("data")).as_float().expect("a float").is_nan());
+        assert!(
+            from_data(&to_data(&f64::NAN.into()).expect("data"))
+                .as_float()
+                .expect("a float")
+                .is_nan()
+        );
     }
 
     #[test]
     fn a_function_inside_a_value_is_refused_with_the_path_to_it() {
         let engine = rhai::Engine::new();
         let value: Dynamic = engine.eval("#{ best: [1, #{ f: || 1 }] }").expect("a map");
-        assert_eq!(to_data(&value), Err(NotData { path: ".best[1].f".into(), type_name: "a function".into() }));
+        assert_eq!(
+            to_data(&value),
+            Err(NotData {
+                path: ".best[1].f".into(),
+                type_name: "a function".into()
+            })
+        );
     }
 }

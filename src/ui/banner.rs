@@ -62,11 +62,7 @@ pub fn failure_banner(banner: &Banner<'_>, colored: bool) -> String {
         text.push('\n');
     }
     for hint in banner.hints {
-        text += &format!(
-            "{} {}\n",
-            paint(Tone::Accent, "hint:", colored),
-            visible(hint)
-        );
+        text += &format!("{} {}\n", paint(Tone::Accent, "hint:", colored), visible(hint));
     }
     text += &format!(
         "\nTo resume from where it failed, run:\n  {}\n\n\
@@ -90,10 +86,7 @@ fn section(failure: &Failure<'_>, colored: bool) -> String {
     let took = human_duration(failure.seconds);
     field(
         "Phase:",
-        &format!(
-            "{}  (attempt {}, after {took})",
-            failure.phase, failure.attempt
-        ),
+        &format!("{}  (attempt {}, after {took})", failure.phase, failure.attempt),
     );
     if let Some(step) = failure.step {
         field("Step:", step);
@@ -257,10 +250,7 @@ mod tests {
             ..Banner::default()
         };
         let text = failure_banner(&banner, false);
-        let shown: Vec<&str> = text
-            .lines()
-            .filter(|line| line.starts_with("  | "))
-            .collect();
+        let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("  | ")).collect();
         assert_eq!(shown.len(), 20);
         assert_eq!((shown[0], shown[19]), ("  | line 6", "  | line 25"));
     }
@@ -308,9 +298,6 @@ mod tests {
             hints: &[],
         };
         let text = failure_banner(&banner, false);
-        assert!(
-            text.chars().all(|c| c == '\n' || !c.is_control()),
-            "{text:?}"
-        );
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 }

@@ -21,11 +21,7 @@ impl ColorChoice {
     /// For `Auto`, the first of these that applies decides: a non-empty `NO_COLOR` (no),
     /// `CLICOLOR_FORCE` other than empty or `0` (yes), not a terminal (no), a missing or dumb
     /// `TERM` (no), `CLICOLOR=0` (no).
-    pub(super) fn decide(
-        self,
-        terminal: bool,
-        environment: impl Fn(&str) -> Option<OsString>,
-    ) -> bool {
+    pub(super) fn decide(self, terminal: bool, environment: impl Fn(&str) -> Option<OsString>) -> bool {
         match self {
             Self::Always => return true,
             Self::Never => return false,
@@ -38,9 +34,7 @@ impl ColorChoice {
         if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
             return true;
         }
-        terminal
-            && can_move_the_cursor(&environment)
-            && set("CLICOLOR").is_none_or(|value| value != "0")
+        terminal && can_move_the_cursor(&environment) && set("CLICOLOR").is_none_or(|value| value != "0")
     }
 }
 
@@ -72,11 +66,7 @@ mod tests {
 
     #[test]
     fn no_color_wins_over_everything_but_the_option() {
-        let variables = [
-            ("TERM", "xterm"),
-            ("NO_COLOR", "1"),
-            ("CLICOLOR_FORCE", "1"),
-        ];
+        let variables = [("TERM", "xterm"), ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")];
         assert!(!auto(true, &variables));
         assert!(ColorChoice::Always.decide(false, lookup(&variables)));
     }

@@ -140,13 +140,7 @@ fn snippet(source: &Excerpt) -> Snippet<'_, Annotation<'_>> {
 /// so that every span still fits.
 fn same_length_but_harmless(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if ('\u{80}'..='\u{9f}').contains(&c) {
-                '¿'
-            } else {
-                c
-            }
-        })
+        .map(|c| if ('\u{80}'..='\u{9f}').contains(&c) { '¿' } else { c })
         .collect()
 }
 
@@ -156,11 +150,7 @@ fn existing_span(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end.max(start));
     let content = text.trim_end_matches(['\n', '\r']).len();
-    if start >= content {
-        content..content
-    } else {
-        start..end
-    }
+    if start >= content { content..content } else { start..end }
 }
 
 #[cfg(test)]

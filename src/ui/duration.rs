@@ -54,9 +54,7 @@ mod tests {
 
     #[test]
     fn a_duration_shows_its_two_largest_units() {
-        let lengths = [
-            0.0, 0.44, 3.2, 9.94, 9.96, 12.3, 59.4, 59.6, 185.0, 3599.4, 3599.6,
-        ];
+        let lengths = [0.0, 0.44, 3.2, 9.94, 9.96, 12.3, 59.4, 59.6, 185.0, 3599.4, 3599.6];
         let shown: Vec<String> = lengths.into_iter().map(human_duration).collect();
         insta::assert_snapshot!(
             shown.join(" | "),
@@ -76,18 +74,7 @@ mod tests {
 
     #[test]
     fn memory_is_told_in_the_unit_that_fits() {
-        let amounts = [
-            0,
-            512,
-            1023,
-            1024,
-            1536,
-            20480,
-            1048575,
-            1048576,
-            12582912,
-            u64::MAX,
-        ];
+        let amounts = [0, 512, 1023, 1024, 1536, 20480, 1048575, 1048576, 12582912, u64::MAX];
         let shown: Vec<String> = amounts.into_iter().map(human_bytes_kib).collect();
         insta::assert_snapshot!(
             shown.join(" | "),

@@ -14,10 +14,7 @@ const ESCAPE: char = '\u{1b}';
 /// (`␛` for ESC, `�` for those that have no picture, such as marks that turn the writing
 /// direction). A carriage return before a newline is dropped.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text
-        .chars()
-        .any(|c| stand_in(c).is_some() && c != '\n' && c != '\t')
-    {
+    if !text.chars().any(|c| stand_in(c).is_some() && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
     }
     let text = text.replace("\r\n", "\n");
@@ -38,11 +35,7 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let one_line = |c| {
-        if c == '\t' {
-            ' '
-        } else {
-            stand_in(c).unwrap_or(c)
-        }
+        if c == '\t' { ' ' } else { stand_in(c).unwrap_or(c) }
     };
     Cow::Owned(text.chars().map(one_line).collect())
 }
@@ -52,9 +45,7 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
 pub fn as_terminal_line(line: &str) -> String {
     let plain = strip_str(line).to_string();
     let mut versions = plain.rsplit(['\r', '\n']);
-    let last = versions
-        .find(|version| !version.trim().is_empty())
-        .unwrap_or("");
+    let last = versions.find(|version| !version.trim().is_empty()).unwrap_or("");
     visible_line(last.trim_end()).into_owned()
 }
 
@@ -117,9 +108,7 @@ fn stand_in(c: char) -> Option<char> {
     match c {
         '\0'..='\u{1f}' => char::from_u32('␀' as u32 + c as u32),
         '\u{7f}' => Some('␡'),
-        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            Some(char::REPLACEMENT_CHARACTER)
-        }
+        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Some(char::REPLACEMENT_CHARACTER),
         _ => None,
     }
 }
@@ -144,10 +133,7 @@ mod tests {
 
     #[test]
     fn a_progress_bar_leaves_its_last_version() {
-        assert_eq!(
-            as_terminal_line("10%\r20%\r\u{1b}[32m30%\u{1b}[0m\r"),
-            "30%"
-        );
+        assert_eq!(as_terminal_line("10%\r20%\r\u{1b}[32m30%\u{1b}[0m\r"), "30%");
         assert_eq!(as_terminal_line("loss 0.1\r\n"), "loss 0.1");
         assert_eq!(as_terminal_line("\u{1b}]0;title\u{7}done \u{1b}[K"), "done");
         assert_eq!(as_terminal_line("\r\n"), "");
@@ -166,10 +152,7 @@ mod tests {
     #[test]
     fn only_colour_codes_pass_and_only_where_they_are_wanted() {
         let text = "\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J \u{1b}]0;t\u{7} \u{1b}[3";
-        assert_eq!(
-            for_stream(text, true),
-            "\u{1b}[1;31mred\u{1b}[0m ␛[2J ␛]0;t␇ ␛[3"
-        );
+        assert_eq!(for_stream(text, true), "\u{1b}[1;31mred\u{1b}[0m ␛[2J ␛]0;t␇ ␛[3");
         assert_eq!(for_stream(text, false), "red   ");
         assert_eq!(for_stream("\u{1b}", true), "␛");
     }

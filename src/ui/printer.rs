@@ -208,18 +208,12 @@ impl Printer {
     /// Columns of standard output if it is a terminal, `None` otherwise: text for anything else
     /// is never cut.
     pub fn stdout_width(&self) -> Option<usize> {
-        self.shared
-            .stdout
-            .terminal
-            .then(|| self.shared.stdout.size().0)
+        self.shared.stdout.terminal.then(|| self.shared.stdout.size().0)
     }
 
     /// Columns of standard error if it is a terminal, `None` otherwise.
     pub fn stderr_width(&self) -> Option<usize> {
-        self.shared
-            .stderr
-            .terminal
-            .then(|| self.shared.stderr.size().0)
+        self.shared.stderr.terminal.then(|| self.shared.stderr.size().0)
     }
 
     /// Whether lines on standard error can be redrawn.

@@ -108,8 +108,7 @@ impl Progress {
         let wanted = printer.animated() && !printer.settings().quiet;
         let drawing = wanted.then(|| {
             let screen = printer.screen();
-            let target =
-                ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), FRAMES_PER_SECOND);
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), FRAMES_PER_SECOND);
             Drawing {
                 bars: MultiProgress::with_draw_target(target),
                 screen,
@@ -144,10 +143,7 @@ impl Progress {
             } else {
                 format!(" ({detail})")
             };
-            self.say(&format!(
-                "{} started{detail}",
-                running.heading(self.total())
-            ));
+            self.say(&format!("{} started{detail}", running.heading(self.total())));
         }
         let phase = Arc::new(Mutex::new(running));
         let bar = self
@@ -155,9 +151,7 @@ impl Progress {
             .drawing
             .as_ref()
             .map(|drawing| self.add_bar(drawing, &phase));
-        locked(&self.shared.phases)
-            .running
-            .insert(id, Line { phase, bar });
+        locked(&self.shared.phases).running.insert(id, Line { phase, bar });
         id
     }
 
@@ -209,19 +203,10 @@ impl Progress {
         let phase = locked(&line.phase).clone();
         if self.shared.drawing.is_some() {
             let colored = self.shared.printer.stderr_colored();
-            self.say(&ended_on_terminal(
-                &phase.name,
-                outcome,
-                seconds,
-                extra,
-                colored,
-            ));
+            self.say(&ended_on_terminal(&phase.name, outcome, seconds, extra, colored));
         } else {
             let heading = phase.heading(self.total());
-            self.say(&format!(
-                "{heading} {}",
-                ended_on_pipe(outcome, seconds, extra)
-            ));
+            self.say(&format!("{heading} {}", ended_on_pipe(outcome, seconds, extra)));
         }
     }
 

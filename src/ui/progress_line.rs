@@ -23,13 +23,7 @@ impl Running {
     }
 
     /// The line of a running phase on a terminal, without its spinner, at most `columns` wide.
-    pub(super) fn on_terminal(
-        &self,
-        total: usize,
-        seconds: f64,
-        columns: usize,
-        colored: bool,
-    ) -> String {
+    pub(super) fn on_terminal(&self, total: usize, seconds: f64, columns: usize, colored: bool) -> String {
         let parts = [
             (Tone::Bold, self.heading(total)),
             (Tone::Plain, human_duration(seconds)),
@@ -41,13 +35,7 @@ impl Running {
 }
 
 /// The line that an ended phase leaves on a terminal: `✓ training  completed  3.2s`.
-pub(super) fn ended_on_terminal(
-    name: &str,
-    outcome: Outcome,
-    seconds: f64,
-    extra: &str,
-    colored: bool,
-) -> String {
+pub(super) fn ended_on_terminal(name: &str, outcome: Outcome, seconds: f64, extra: &str, colored: bool) -> String {
     let mut line = format!(
         "{} {name}  {}",
         paint(outcome.tone(), outcome.symbol(), colored),
@@ -160,11 +148,7 @@ mod tests {
         let lines: Vec<String> = all
             .iter()
             .flat_map(|outcome| {
-                let extra = if *outcome == Outcome::Failed {
-                    "oom_host"
-                } else {
-                    ""
-                };
+                let extra = if *outcome == Outcome::Failed { "oom_host" } else { "" };
                 [
                     ended_on_terminal("training", *outcome, 3.2, extra, false),
                     ended_on_pipe(*outcome, 3.2, extra),

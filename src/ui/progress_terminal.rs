@@ -82,10 +82,7 @@ impl Screen {
 /// What erases lines of these widths, the cursor being at the end of the last: a terminal that
 /// became narrower has wrapped them.
 fn wipe(widths: &[usize], columns: usize) -> String {
-    let rows: usize = widths
-        .iter()
-        .map(|width| width.div_ceil(columns).max(1))
-        .sum();
+    let rows: usize = widths.iter().map(|width| width.div_ceil(columns).max(1)).sum();
     match rows {
         0 => String::new(),
         _ => "\r\u{1b}[2K".to_owned() + "\u{1b}[1A\u{1b}[2K".repeat(rows - 1).as_str(),

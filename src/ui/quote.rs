@@ -22,10 +22,7 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_left_alone() {
-        assert_eq!(
-            shell_quote("runs/demo_20260101_000000"),
-            "runs/demo_20260101_000000"
-        );
+        assert_eq!(shell_quote("runs/demo_20260101_000000"), "runs/demo_20260101_000000");
     }
 
     #[test]
@@ -42,11 +39,7 @@ mod tests {
             "!",
         ] {
             let quoted = shell_quote(word);
-            assert_eq!(
-                shlex::split(&quoted),
-                Some(vec![word.to_owned()]),
-                "{quoted}"
-            );
+            assert_eq!(shlex::split(&quoted), Some(vec![word.to_owned()]), "{quoted}");
         }
     }
 

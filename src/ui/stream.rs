@@ -49,11 +49,7 @@ impl Stream {
     }
 
     /// A stream that ends in `sink`, as wide as `terminal` says when it is one.
-    pub(super) fn to_sink(
-        sink: Box<dyn Write + Send>,
-        color: ColorChoice,
-        terminal: Option<usize>,
-    ) -> Self {
+    pub(super) fn to_sink(sink: Box<dyn Write + Send>, color: ColorChoice, terminal: Option<usize>) -> Self {
         let environment = |name: &str| (name == "TERM").then(|| OsString::from("xterm"));
         Self {
             sink: Mutex::new(sink),

@@ -86,13 +86,7 @@ impl Table {
         (0..self.columns.len()).map(widest).collect()
     }
 
-    fn line(
-        &self,
-        row: &[Cell],
-        widths: &[usize],
-        terminal: Option<usize>,
-        colored: bool,
-    ) -> String {
+    fn line(&self, row: &[Cell], widths: &[usize], terminal: Option<usize>, colored: bool) -> String {
         let mut line = String::new();
         // Blanks are owed until something follows them, so that no line ends in any.
         let mut owed = 0;
@@ -243,11 +237,7 @@ mod tests {
     #[test]
     fn a_cell_cannot_act_on_the_terminal_or_break_its_line() {
         let mut table = Table::new(&[("na\u{1b}me", Align::Left), ("n", Align::Right)]);
-        table.row(vec![
-            "a\u{1b}[31mb\nc\td".into(),
-            "7".into(),
-            "one too many".into(),
-        ]);
+        table.row(vec!["a\u{1b}[31mb\nc\td".into(), "7".into(), "one too many".into()]);
         insta::assert_snapshot!(table.render(None, true).replace('\u{1b}', "ESC"), @"
         ESC[1mna␛meESC[0m        ESC[1mnESC[0m
         a␛[31mb␊c d  7

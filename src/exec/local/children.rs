@@ -72,10 +72,7 @@ pub(super) fn reap_orphans_now_and_then() {
     for process in &present {
         children.consider(process);
     }
-    let present: HashSet<_> = present
-        .iter()
-        .map(|child| (child.pid, child.started))
-        .collect();
+    let present: HashSet<_> = present.iter().map(|child| (child.pid, child.started)).collect();
     children.orphans.retain(|name, _| present.contains(name));
 }
 
@@ -153,13 +150,8 @@ mod tests {
             .process_group(0)
             .output()
             .unwrap();
-        let pid = String::from_utf8(parent.stdout)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
-            .unwrap();
+        let pid = String::from_utf8(parent.stdout).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
         let orphan = loop {
             match process_table::read_one(pid).unwrap() {
                 Some(process) if process.ended => break process,

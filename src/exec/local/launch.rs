@@ -66,8 +66,7 @@ pub(super) fn launch(program: &ProgramFile, around: Around<'_>) -> Result<Starte
             }
         },
     };
-    let leader = Leader::start(|| command.spawn())
-        .map_err(|source| program_file::explain(program, source))?;
+    let leader = Leader::start(|| command.spawn()).map_err(|source| program_file::explain(program, source))?;
     Ok(Started { leader, command_id })
 }
 
@@ -96,11 +95,7 @@ pub(super) fn is_of_this_host(mark: &str) -> bool {
 static HOST_ID: LazyLock<String> = LazyLock::new(|| {
     // A clock before 1970 only makes the id less unique.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    format!(
-        "{:x}.{}.",
-        now.unwrap_or_default().as_nanos(),
-        process::id()
-    )
+    format!("{:x}.{}.", now.unwrap_or_default().as_nanos(), process::id())
 });
 
 /// An id that no other command has, of this host or another one.

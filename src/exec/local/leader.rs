@@ -137,10 +137,7 @@ mod tests {
                 leader.pidfd = None;
             }
             while !leader.wait(Duration::from_millis(20)).unwrap() {}
-            assert!(
-                leader.wait(Duration::ZERO).unwrap(),
-                "waiting does not reap"
-            );
+            assert!(leader.wait(Duration::ZERO).unwrap(), "waiting does not reap");
             assert_eq!(leader.reap().unwrap().status, Status::Code(7));
         }
     }

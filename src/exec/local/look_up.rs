@@ -109,11 +109,7 @@ impl Output {
     }
 
     fn is_too_large(&self) -> io::Result<bool> {
-        let largest = self
-            .stdout
-            .metadata()?
-            .len()
-            .max(self.stderr.metadata()?.len());
+        let largest = self.stdout.metadata()?.len().max(self.stderr.metadata()?.len());
         Ok(largest > LOOK_UP_LIMIT)
     }
 }

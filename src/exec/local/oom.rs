@@ -67,10 +67,7 @@ fn cgroup_files(membership: &str) -> Vec<PathBuf> {
                 files.push(PathBuf::from(root).join(group).join("memory.events"));
                 files.push(PathBuf::from(root).join("memory.events"));
             }
-        } else if controllers
-            .split(',')
-            .any(|controller| controller == "memory")
-        {
+        } else if controllers.split(',').any(|controller| controller == "memory") {
             let root = PathBuf::from("/sys/fs/cgroup/memory");
             files.push(root.join(group).join("memory.oom_control"));
             files.push(root.join("memory.oom_control"));
@@ -101,10 +98,7 @@ mod tests {
     #[test]
     fn only_the_kill_counter_is_read() {
         assert_eq!(count_in("oom 9\noom_kill 3\noom_group_kill 7\n"), 3);
-        assert_eq!(
-            count_in("oom_kill_disable 0\nunder_oom 0\noom_kill 12\n"),
-            12
-        );
+        assert_eq!(count_in("oom_kill_disable 0\nunder_oom 0\noom_kill 12\n"), 12);
         assert_eq!(count_in("nr_free_pages 5\n"), 0);
     }
 
@@ -115,33 +109,14 @@ mod tests {
             files[0].to_str(),
             Some("/sys/fs/cgroup/memory/jobs/7/memory.oom_control")
         );
-        assert_eq!(
-            files[2].to_str(),
-            Some("/sys/fs/cgroup/user.slice/run/memory.events")
-        );
-        assert!(
-            !files
-                .iter()
-                .any(|file| file.to_string_lossy().contains("cpuset"))
-        );
+        assert_eq!(files[2].to_str(), Some("/sys/fs/cgroup/user.slice/run/memory.events"));
+        assert!(!files.iter().any(|file| file.to_string_lossy().contains("cpuset")));
     }
 
     #[test]
     fn a_kill_in_the_own_group_counts_even_where_the_machine_has_no_counter() {
-        let before = OomKills {
-            machine: 0,
-            cgroup: 4,
-        };
-        let after = OomKills {
-            machine: 0,
-            cgroup: 6,
-        };
-        assert_eq!(
-            after.since(before),
-            OomKills {
-                machine: 2,
-                cgroup: 2
-            }
-        );
+        let before = OomKills { machine: 0, cgroup: 4 };
+        let after = OomKills { machine: 0, cgroup: 6 };
+        assert_eq!(after.since(before), OomKills { machine: 2, cgroup: 2 });
     }
 }

@@ -58,10 +58,7 @@ pub(super) fn own_children() -> io::Result<Vec<Process>> {
         }
     }
     if told {
-        return pids
-            .into_iter()
-            .filter_map(|pid| read_one(pid).transpose())
-            .collect();
+        return pids.into_iter().filter_map(|pid| read_one(pid).transpose()).collect();
     }
     // A kernel that was built without these lists.
     let own_pid = std::process::id() as i32;
@@ -161,10 +158,7 @@ mod tests {
         while environment_variable(pid, "MARK") == Variable::Unreadable {
             std::thread::yield_now();
         }
-        assert_eq!(
-            environment_variable(pid, "MARK"),
-            Variable::Value("a=b".into())
-        );
+        assert_eq!(environment_variable(pid, "MARK"), Variable::Value("a=b".into()));
         assert_eq!(environment_variable(pid, "MAR"), Variable::Missing);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -150,9 +150,7 @@ impl Search {
 fn interpreter(file: &Path) -> Option<String> {
     let mut first_line = Vec::new();
     let start = std::fs::File::open(file).ok()?.take(256);
-    io::BufReader::new(start)
-        .read_until(b'\n', &mut first_line)
-        .ok()?;
+    io::BufReader::new(start).read_until(b'\n', &mut first_line).ok()?;
     let first_line = String::from_utf8(first_line).ok()?;
     let interpreter = first_line.strip_prefix("#!")?.split_whitespace().next()?;
     (!Path::new(interpreter).exists()).then(|| interpreter.to_owned())
@@ -207,16 +205,9 @@ mod tests {
     fn a_file_that_may_not_be_executed_is_told_from_one_that_is_missing() {
         let dir = TempDir::new().unwrap();
         program_in(dir.path(), "tool", 0o644);
-        for (word, env) in [
-            ("./tool", vec![]),
-            ("tool", path_of(dir.path())),
-            ("./", vec![]),
-        ] {
+        for (word, env) in [("./tool", vec![]), ("tool", path_of(dir.path())), ("./", vec![])] {
             let error = find(&argv(word), Some(dir.path()), &env).unwrap_err();
-            assert!(
-                matches!(error, ExecError::Permission { .. }),
-                "{word}: {error}"
-            );
+            assert!(matches!(error, ExecError::Permission { .. }), "{word}: {error}");
         }
     }
 
@@ -251,10 +242,7 @@ mod tests {
         for (name, errno) in [("missing", libc::ENOENT), ("file", libc::ENOTDIR)] {
             let cwd = dir.path().join(name);
             let error = find(&argv("true"), Some(&cwd), &[]).unwrap_err();
-            assert!(
-                matches!(&error, ExecError::NoSuchDirectory { .. }),
-                "{error}"
-            );
+            assert!(matches!(&error, ExecError::NoSuchDirectory { .. }), "{error}");
             assert_eq!(error.errno(), Some(errno));
         }
     }

@@ -109,18 +109,14 @@ impl Executor for Local {
 
         let stdout = match capture {
             Some(capture) if capture.is_too_large().map_err(log_error)? => {
-                capture
-                    .move_to(&mut log, TOO_LARGE_SAMPLE)
-                    .map_err(log_error)?;
+                capture.move_to(&mut log, TOO_LARGE_SAMPLE).map_err(log_error)?;
                 return Err(ExecError::CaptureTooLarge {
                     command: command.display(),
                     limit: CAPTURE_LIMIT,
                 });
             }
             Some(capture) => {
-                let bytes = capture
-                    .move_to(&mut log, CAPTURE_LIMIT)
-                    .map_err(log_error)?;
+                let bytes = capture.move_to(&mut log, CAPTURE_LIMIT).map_err(log_error)?;
                 Some(String::from_utf8_lossy(&bytes).into_owned())
             }
             None => None,
@@ -160,10 +156,7 @@ fn open_log(command: &Command) -> io::Result<File> {
 
 /// Time since boot, suspended time included.
 fn seconds_since_boot() -> f64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to memory of ours of the right type; the clock exists on every Linux of this century.
     unsafe {
         libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time);

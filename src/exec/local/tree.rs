@@ -168,9 +168,7 @@ impl<'a> ProcessTree<'a> {
     fn members(&mut self) -> io::Result<Vec<Process>> {
         let own_pid = std::process::id() as i32;
         let mut others = process_table::read_all()?;
-        others.retain(|process| {
-            process.pid > 1 && process.pid != own_pid && process.started >= self.leader_started
-        });
+        others.retain(|process| process.pid > 1 && process.pid != own_pid && process.started >= self.leader_started);
         let mut members: HashMap<i32, Process> = HashMap::new();
         loop {
             let before = members.len();

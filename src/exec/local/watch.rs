@@ -32,9 +32,9 @@ pub(super) struct Watched {
 pub(super) fn watch(started: &Started, limits: &Limits<'_>) -> io::Result<Watched> {
     let began = Instant::now();
     loop {
-        let left = limits.timeout.map_or(Duration::MAX, |timeout| {
-            timeout.saturating_sub(began.elapsed())
-        });
+        let left = limits
+            .timeout
+            .map_or(Duration::MAX, |timeout| timeout.saturating_sub(began.elapsed()));
         if started.leader.wait(left.min(LOOK_INTERVAL))? {
             return Ok(Watched {
                 stopped: None,

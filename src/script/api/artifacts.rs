@@ -18,15 +18,30 @@ phase asks for them; while planning and in a dry run only the path is returned. 
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
-    define(module, "bundled", &["name: string", "string"], DOCS, move |name: &str| -> Outcome<String> {
-        let files = bundle(name).ok_or_else(|| mistake(format!("no bundle is called `{name}`")))?;
-        let run = known.session.directory.path().map_err(|e| raise("script", e.to_string()))?;
-        let directory = run.join(".experiment_state.d").join(name);
-        if known.session.mode == Mode::Live && current::attempt().is_some() {
-            unpack(&directory, files).map_err(|e| raise("disk_full", format!("cannot unpack `{name}` into {}: {e}", directory.display())))?;
-        }
-        Ok(directory.to_string_lossy().into_owned())
-    });
+    define(
+        module,
+        "bundled",
+        &["name: string", "string"],
+        DOCS,
+        move |name: &str| -> Outcome<String> {
+            let files = bundle(name).ok_or_else(|| mistake(format!("no bundle is called `{name}`")))?;
+            let run = known
+                .session
+                .directory
+                .path()
+                .map_err(|e| raise("script", e.to_string()))?;
+            let directory = run.join(".experiment_state.d").join(name);
+            if known.session.mode == Mode::Live && current::attempt().is_some() {
+                unpack(&directory, files).map_err(|e| {
+                    raise(
+                        "disk_full",
+                        format!("cannot unpack `{name}` into {}: {e}", directory.display()),
+                    )
+                })?;
+            }
+            Ok(directory.to_string_lossy().into_owned())
+        },
+    );
 }
 
 /// Writes what is missing or different; a file that another phase runs just now is replaced, never written into.

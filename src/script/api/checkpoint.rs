@@ -18,17 +18,43 @@ const NEWEST: &str = "The path of the newest checkpoint that is still what was r
 Throws a failure of kind `not_found` when there is none.";
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
-    define(module, "checkpoint", &["path: string", "()"], RECORD, |path: &str| record(path, Map::new()));
-    define(module, "checkpoint", &["path: string", "info: map", "()"], RECORD, |path: &str, info: Map| record(path, info));
-    define(module, "checkpoint", &["nothing: ()", "()"], RECORD, |_nothing: ()| -> Outcome<()> { Err(raise("not_found", "checkpoint: there is no file to record (`newest` found none)")) });
+    define(module, "checkpoint", &["path: string", "()"], RECORD, |path: &str| {
+        record(path, Map::new())
+    });
+    define(
+        module,
+        "checkpoint",
+        &["path: string", "info: map", "()"],
+        RECORD,
+        |path: &str, info: Map| record(path, info),
+    );
+    define(
+        module,
+        "checkpoint",
+        &["nothing: ()", "()"],
+        RECORD,
+        |_nothing: ()| -> Outcome<()> {
+            Err(raise(
+                "not_found",
+                "checkpoint: there is no file to record (`newest` found none)",
+            ))
+        },
+    );
     define(module, "checkpoint", &["string"], NEWEST, newest);
 }
 
 fn record(path: &str, info: Map) -> Outcome<()> {
     let attempt = current::attempt().ok_or_else(|| mistake("checkpoint(path) runs inside a phase"))?;
-    let info = to_data(&Dynamic::from_map(info)).map_err(|not| mistake(format!("checkpoint: `info{}` cannot be kept: it is {}", not.path, not.type_name)))?;
+    let info = to_data(&Dynamic::from_map(info)).map_err(|not| {
+        mistake(format!(
+            "checkpoint: `info{}` cannot be kept: it is {}",
+            not.path, not.type_name
+        ))
+    })?;
     if attempt.session.mode == Mode::Dry {
-        return attempt.record_checkpoint(&Manifest::expected(path)).map_err(raise_problem);
+        return attempt
+            .record_checkpoint(&Manifest::expected(path))
+            .map_err(raise_problem);
     }
     let info = info.as_object().cloned().unwrap_or_default();
     let manifest = Manifest::take(path, info).map_err(|error| raise("not_found", error.to_string()))?;
@@ -40,13 +66,21 @@ fn newest() -> Outcome<String> {
     match attempt.newest_checkpoint() {
         Ok(found) => {
             for error in &found.passed_over {
-                attempt.session.observer.warn(&format!("{error}; falling back to {}", found.manifest.path));
+                attempt
+                    .session
+                    .observer
+                    .warn(&format!("{error}; falling back to {}", found.manifest.path));
             }
             Ok(found.manifest.path)
         }
         Err(faults) => {
-            let why = faults.first().map_or_else(|| "no checkpoint has been recorded".to_string(), ToString::to_string);
-            Err(raise("not_found", format!("{why}; run the phase that makes it, or give one with --checkpoint PATH")))
+            let why = faults
+                .first()
+                .map_or_else(|| "no checkpoint has been recorded".to_string(), ToString::to_string);
+            Err(raise(
+                "not_found",
+                format!("{why}; run the phase that makes it, or give one with --checkpoint PATH"),
+            ))
         }
     }
 }

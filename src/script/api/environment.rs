@@ -21,21 +21,37 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 /// commands of that attempt; `env.NAME = ()` takes it away.
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Environment>("Environment");
-    let getter = FuncRegistration::new_index_getter().with_purity(true).with_namespace(FnNamespace::Global);
-    let setter = FuncRegistration::new_index_setter().with_purity(true).with_namespace(FnNamespace::Global);
-    getter.set_into_module(module, |environment: &mut Environment, name: &str| get(environment, name));
-    setter.set_into_module(module, |environment: &mut Environment, name: &str, value: Dynamic| set(environment, name, &value));
+    let getter = FuncRegistration::new_index_getter()
+        .with_purity(true)
+        .with_namespace(FnNamespace::Global);
+    let setter = FuncRegistration::new_index_setter()
+        .with_purity(true)
+        .with_namespace(FnNamespace::Global);
+    getter.set_into_module(module, |environment: &mut Environment, name: &str| {
+        get(environment, name)
+    });
+    setter.set_into_module(module, |environment: &mut Environment, name: &str, value: Dynamic| {
+        set(environment, name, &value)
+    });
     FuncRegistration::new("contains")
         .with_purity(true)
         .with_namespace(FnNamespace::Global)
-        .set_into_module(module, |environment: &mut Environment, name: &str| !get(environment, name).is_unit());
+        .set_into_module(module, |environment: &mut Environment, name: &str| {
+            !get(environment, name).is_unit()
+        });
 }
 
 fn get(environment: &Environment, name: &str) -> Dynamic {
     let value = match current::with(|attempt| attempt.map(|a| a.environment(name))) {
         Some(Some(changed)) => changed,
         Some(None) => std::env::var(name).ok(),
-        None => environment.0.session.environment().get(name).cloned().unwrap_or_else(|| std::env::var(name).ok()),
+        None => environment
+            .0
+            .session
+            .environment()
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| std::env::var(name).ok()),
     };
     value.map_or(Dynamic::UNIT, Dynamic::from)
 }

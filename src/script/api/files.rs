@@ -13,7 +13,8 @@ use crate::script::fault::{mistake, raise};
 use crate::script::shared::Shared;
 use crate::script::values::from_data;
 
-const READ_JSON: &str = "The contents of a JSON file as maps, lists, texts and numbers. A relative path is taken from the phase's `cwd`.
+const READ_JSON: &str =
+    "The contents of a JSON file as maps, lists, texts and numbers. A relative path is taken from the phase's `cwd`.
 Throws `not_found`, `permission`, or `script` with line and column when it is no JSON.";
 const READ_TEXT: &str = "The contents of a UTF-8 text file. A relative path is taken from the phase's `cwd`. Throws `not_found` or `permission`.";
 const EXISTS: &str = "Whether a file or directory exists.";
@@ -21,20 +22,47 @@ const GLOB: &str = "The paths that match a pattern (`*`, `?`, `[a-z]`, `**`), in
 const NEWEST: &str = "The path that matches a pattern and was modified last; of equals, the last in natural order. `()` when none matches.";
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
-    define(module, "read_json", &["path: string", "?"], READ_JSON, |path: &str| -> Outcome<Dynamic> {
-        let text = read(path)?;
-        let data: serde_json::Value = serde_json::from_str(&text).map_err(|error| mistake(format!("{path} is no JSON: {error}")))?;
-        Ok(from_data(&data))
-    });
+    define(
+        module,
+        "read_json",
+        &["path: string", "?"],
+        READ_JSON,
+        |path: &str| -> Outcome<Dynamic> {
+            let text = read(path)?;
+            let data: serde_json::Value =
+                serde_json::from_str(&text).map_err(|error| mistake(format!("{path} is no JSON: {error}")))?;
+            Ok(from_data(&data))
+        },
+    );
     define(module, "read_text", &["path: string", "string"], READ_TEXT, read);
-    define(module, "exists", &["path: string", "bool"], EXISTS, |path: &str| -> bool { here(path).exists() });
-    define(module, "glob", &["pattern: string", "array"], GLOB, |pattern: &str| -> Outcome<Array> { Ok(matching(pattern)?.into_iter().map(|(shown, _)| shown.into()).collect()) });
-    define(module, "newest", &["pattern: string", "?"], NEWEST, |pattern: &str| -> Outcome<Dynamic> {
-        let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-        // Of equals `max_by_key` takes the last one.
-        let newest = matching(pattern)?.into_iter().max_by_key(|(_, path)| age(path));
-        Ok(newest.map_or(Dynamic::UNIT, |(shown, _)| shown.into()))
-    });
+    define(
+        module,
+        "exists",
+        &["path: string", "bool"],
+        EXISTS,
+        |path: &str| -> bool { here(path).exists() },
+    );
+    define(
+        module,
+        "glob",
+        &["pattern: string", "array"],
+        GLOB,
+        |pattern: &str| -> Outcome<Array> {
+            Ok(matching(pattern)?.into_iter().map(|(shown, _)| shown.into()).collect())
+        },
+    );
+    define(
+        module,
+        "newest",
+        &["pattern: string", "?"],
+        NEWEST,
+        |pattern: &str| -> Outcome<Dynamic> {
+            let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+            // Of equals `max_by_key` takes the last one.
+            let newest = matching(pattern)?.into_iter().max_by_key(|(_, path)| age(path));
+            Ok(newest.map_or(Dynamic::UNIT, |(shown, _)| shown.into()))
+        },
+    );
 }
 
 /// A path as the phase's commands would see it.
@@ -57,7 +85,11 @@ fn read(path: &str) -> Outcome<String> {
 /// Matching paths as they are to be shown and as they are to be opened, in natural order.
 fn matching(pattern: &str) -> Outcome<Vec<(String, PathBuf)>> {
     let base = here("");
-    let full = if base.as_os_str().is_empty() { pattern.to_string() } else { base.join(pattern).to_string_lossy().into_owned() };
+    let full = if base.as_os_str().is_empty() {
+        pattern.to_string()
+    } else {
+        base.join(pattern).to_string_lossy().into_owned()
+    };
     let paths = glob::glob(&full).map_err(|error| mistake(format!("`{pattern}` is no pattern: {error}")))?;
     let shown = |path: &Path| path.strip_prefix(&base).unwrap_or(path).to_string_lossy().into_owned();
     let mut found: Vec<(String, PathBuf)> = paths.filter_map(Result::ok).map(|p| (shown(&p), p)).collect();

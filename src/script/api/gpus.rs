@@ -14,8 +14,20 @@ A list of device numbers as texts; empty without a GPU.";
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
     define(module, "gpus", &["array"], DOCS, move || -> Array {
-        let held = current::with(|a| a.filter(|a| a.phase.gpus > 0 || a.overrides.gpus.is_some()).map(|a| a.devices.clone()));
-        held.unwrap_or_else(|| known.session.gpus().all().to_vec()).into_iter().map(Into::into).collect()
+        let held = current::with(|a| {
+            a.filter(|a| a.phase.gpus > 0 || a.overrides.gpus.is_some())
+                .map(|a| a.devices.clone())
+        });
+        held.unwrap_or_else(|| known.session.gpus().all().to_vec())
+            .into_iter()
+            .map(Into::into)
+            .collect()
     });
-    define(module, "cpus", &["int"], "How many processors jumar may use.", || -> i64 { std::thread::available_parallelism().map_or(1, |n| n.get().try_into().unwrap_or(i64::MAX)) });
+    define(
+        module,
+        "cpus",
+        &["int"],
+        "How many processors jumar may use.",
+        || -> i64 { std::thread::available_parallelism().map_or(1, |n| n.get().try_into().unwrap_or(i64::MAX)) },
+    );
 }

@@ -5,15 +5,38 @@ use std::sync::Arc;
 use rhai::{Dynamic, Module};
 
 use super::define;
+use crate::run::{Mode, Observer};
+use crate::script::current;
 use crate::script::shared::Shared;
 
+/// How an observer is told a line.
+type Say = fn(&dyn Observer, &str);
+
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
-    let known = Arc::clone(shared);
-    define(module, "log_info", &["message: ?", "()"], "Shows a line to the user, on standard error.", move |message: Dynamic| known.session.observer.note(&message.to_string()));
-    let known = Arc::clone(shared);
-    define(module, "log_warn", &["message: ?", "()"], "Shows a warning to the user, on standard error.", move |message: Dynamic| known.session.observer.warn(&message.to_string()));
-    let known = Arc::clone(shared);
-    define(module, "log_error", &["message: ?", "()"], "Shows an error to the user, on standard error. The phase goes on; `throw` ends it.", move |message: Dynamic| {
-        known.session.observer.error(&message.to_string());
-    });
+    let says: [(&str, &str, Say); 3] = [
+        (
+            "log_info",
+            "Shows a line to the user, on standard error. A dry run does not show what a phase would say.",
+            |observer, text| observer.note(text),
+        ),
+        (
+            "log_warn",
+            "Shows a warning to the user, on standard error.",
+            |observer, text| observer.warn(text),
+        ),
+        (
+            "log_error",
+            "Shows an error to the user, on standard error. The phase goes on; `throw` ends it.",
+            |observer, text| observer.error(text),
+        ),
+    ];
+    for (name, docs, say) in says {
+        let known = Arc::clone(shared);
+        define(module, name, &["message: ?", "()"], docs, move |message: Dynamic| {
+            let imagined = known.session.mode == Mode::Dry && current::with(|attempt| attempt.is_some());
+            if !imagined {
+                say(&*known.session.observer, &message.to_string());
+            }
+        });
+    }
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use rhai::{Dynamic, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
+pub(super) use failures::advice;
 pub(super) use phase::OPTIONS as PHASE_OPTIONS;
 pub(super) use recovery::decision_of;
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
@@ -35,9 +36,24 @@ use super::shared::Shared;
 pub(super) fn module(shared: &Arc<Shared>) -> Module {
     let mut module = Module::new();
     let parts = [
-        phase::register, step::register, shell::register, checkpoint::register, param::register, recovery::register, failures::register,
-        result::register, metric::register, gpus::register, logging::register, files::register, artifacts::register, text::register,
-        sleep::register, state::register, environment::register, run_info::register,
+        phase::register,
+        step::register,
+        shell::register,
+        checkpoint::register,
+        param::register,
+        recovery::register,
+        failures::register,
+        result::register,
+        metric::register,
+        gpus::register,
+        logging::register,
+        files::register,
+        artifacts::register,
+        text::register,
+        sleep::register,
+        state::register,
+        environment::register,
+        run_info::register,
     ];
     for register in parts {
         register(&mut module, shared);
@@ -47,16 +63,31 @@ pub(super) fn module(shared: &Arc<Shared>) -> Module {
 
 /// The values behind the names that are there everywhere.
 pub(super) fn globals(shared: &Arc<Shared>) -> Vec<(&'static str, Dynamic)> {
-    vec![("state", state::handle(shared)), ("env", environment::handle(shared)), ("run", run_info::handle(shared))]
+    vec![
+        ("state", state::handle(shared)),
+        ("env", environment::handle(shared)),
+        ("run", run_info::handle(shared)),
+    ]
 }
 
 /// Defines one overload of a primitive. `signature` names the parameters with their types, and the result last; `docs`
 /// is what `docs NAME` and an editor show.
-fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(module: &mut Module, name: &str, signature: &[&str], docs: &str, function: FUNC)
-where
+fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+    module: &mut Module,
+    name: &str,
+    signature: &[&str],
+    docs: &str,
+    function: FUNC,
+) where
     R: Variant + Clone,
     FUNC: RhaiNativeFunc<A, N, X, R, F> + Send + Sync + 'static,
 {
-    let comments: Vec<String> = docs.lines().map(|line| format!("/// {}", line.trim()).trim_end().to_string()).collect();
-    FuncRegistration::new(name).with_params_info(signature).with_comments(comments).set_into_module(module, function);
+    let comments: Vec<String> = docs
+        .lines()
+        .map(|line| format!("/// {}", line.trim()).trim_end().to_string())
+        .collect();
+    FuncRegistration::new(name)
+        .with_params_info(signature)
+        .with_comments(comments)
+        .set_into_module(module, function);
 }

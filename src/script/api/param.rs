@@ -20,22 +20,46 @@ const SOURCE: &str = "Where a declared parameter's value came from: \"option\", 
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
-    define(module, "param", &["name: string", "?"], VALUE, move |name: &str| value(&known, name));
-    let known = Arc::clone(shared);
-    define(module, "param", &["name: string", "default: ?", "?"], DECLARE, move |name: &str, default: Dynamic| declare(&known, name, default, None));
-    let known = Arc::clone(shared);
-    define(module, "param", &["name: string", "default: ?", "help: string", "?"], DECLARE, move |name: &str, default: Dynamic, help: &str| declare(&known, name, default, Some(help)));
-    let known = Arc::clone(shared);
-    define(module, "param_source", &["name: string", "string"], SOURCE, move |name: &str| -> Outcome<String> {
-        let parameters = known.session.parameters();
-        let parameter = parameters.get(name).ok_or_else(|| unknown(name, parameters.nearest(name)))?;
-        Ok(parameter.source.to_string())
+    define(module, "param", &["name: string", "?"], VALUE, move |name: &str| {
+        value(&known, name)
     });
+    let known = Arc::clone(shared);
+    define(
+        module,
+        "param",
+        &["name: string", "default: ?", "?"],
+        DECLARE,
+        move |name: &str, default: Dynamic| declare(&known, name, default, None),
+    );
+    let known = Arc::clone(shared);
+    define(
+        module,
+        "param",
+        &["name: string", "default: ?", "help: string", "?"],
+        DECLARE,
+        move |name: &str, default: Dynamic, help: &str| declare(&known, name, default, Some(help)),
+    );
+    let known = Arc::clone(shared);
+    define(
+        module,
+        "param_source",
+        &["name: string", "string"],
+        SOURCE,
+        move |name: &str| -> Outcome<String> {
+            let parameters = known.session.parameters();
+            let parameter = parameters
+                .get(name)
+                .ok_or_else(|| unknown(name, parameters.nearest(name)))?;
+            Ok(parameter.source.to_string())
+        },
+    );
 }
 
 fn unknown(name: &str, near: Option<String>) -> Box<rhai::EvalAltResult> {
     let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-    mistake(format!("parameter `{name}` has not been declared: param(\"{name}\", default){near}"))
+    mistake(format!(
+        "parameter `{name}` has not been declared: param(\"{name}\", default){near}"
+    ))
 }
 
 fn value(shared: &Shared, name: &str) -> Outcome<Dynamic> {
@@ -43,18 +67,26 @@ fn value(shared: &Shared, name: &str) -> Outcome<Dynamic> {
         return Ok(from_data(&value));
     }
     let parameters = shared.session.parameters();
-    let parameter = parameters.get(name).ok_or_else(|| unknown(name, parameters.nearest(name)))?;
+    let parameter = parameters
+        .get(name)
+        .ok_or_else(|| unknown(name, parameters.nearest(name)))?;
     Ok(from_data(&parameter.value))
 }
 
 fn declare(shared: &Shared, name: &str, default: Dynamic, help: Option<&str>) -> Outcome<Dynamic> {
-    let default = to_data(&default).map_err(|not| mistake(format!("the default of parameter `{name}` cannot be {}", not.type_name)))?;
+    let default = to_data(&default)
+        .map_err(|not| mistake(format!("the default of parameter `{name}` cannot be {}", not.type_name)))?;
     {
         let mut parameters = shared.session.parameters();
         let changed = parameters.get(name).is_none();
-        let parameter = parameters.declare(name, default, help).map_err(|error| mistake(error.to_string()))?;
+        let parameter = parameters
+            .declare(name, default, help)
+            .map_err(|error| mistake(error.to_string()))?;
         if changed && let Some(was) = &parameter.changed_from {
-            let note = format!("{name} is {} ({}); it was {was} in this run", parameter.value, parameter.source);
+            let note = format!(
+                "{name} is {} ({}); it was {was} in this run",
+                parameter.value, parameter.source
+            );
             shared.session.observer.note(&note);
         }
     }

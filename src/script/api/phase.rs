@@ -13,10 +13,31 @@ use crate::script::fault::{mistake, raise_problem};
 use crate::script::shared::{Body, Shared};
 
 /// The options of a phase.
-pub(in crate::script) const OPTIONS: &[&str] = &["after", "after_any", "gpus", "timeout", "retries", "on_failure", "env", "cwd", "rerun", "help", "number"];
+pub(in crate::script) const OPTIONS: &[&str] = &[
+    "after",
+    "after_any",
+    "gpus",
+    "timeout",
+    "retries",
+    "on_failure",
+    "env",
+    "cwd",
+    "rerun",
+    "help",
+    "number",
+];
 
 /// Options that the product has a name for, and this version no meaning.
-const LATER: &[&str] = &["stall", "needs", "inputs", "outputs", "checkpoints", "complete_when", "slurm", "executor"];
+const LATER: &[&str] = &[
+    "stall",
+    "needs",
+    "inputs",
+    "outputs",
+    "checkpoints",
+    "complete_when",
+    "slurm",
+    "executor",
+];
 
 const DOCS: &str = "Declares a phase. Nothing runs until the script has ended: the plan comes first.
 The value of `body` is kept as the phase's result (see `result`). What the body captured is a private copy, as it stood when the phase was declared.
@@ -30,19 +51,32 @@ A phase declared inside a running phase joins the plan. Throws when the name is 
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
-    define(module, "phase", &["name: string", "body: Fn", "()"], DOCS, move |context: NativeCallContext, name: &str, body: FnPtr| {
-        declare(&known, &context, name, Map::new(), body)
-    });
+    define(
+        module,
+        "phase",
+        &["name: string", "body: Fn", "()"],
+        DOCS,
+        move |context: NativeCallContext, name: &str, body: FnPtr| declare(&known, &context, name, Map::new(), body),
+    );
     let known = Arc::clone(shared);
-    define(module, "phase", &["name: string", "options: map", "body: Fn", "()"], DOCS, move |context: NativeCallContext, name: &str, options: Map, body: FnPtr| {
-        declare(&known, &context, name, options, body)
-    });
+    define(
+        module,
+        "phase",
+        &["name: string", "options: map", "body: Fn", "()"],
+        DOCS,
+        move |context: NativeCallContext, name: &str, options: Map, body: FnPtr| {
+            declare(&known, &context, name, options, body)
+        },
+    );
 }
 
 fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Map, body: FnPtr) -> Outcome<()> {
     let mut options = Options::new("phase", options, OPTIONS, LATER)?;
     let at = context.call_position();
-    let origin = at.line().map(|line| Origin { file: context.call_source().unwrap_or("script").into(), line });
+    let origin = at.line().map(|line| Origin {
+        file: context.call_source().unwrap_or("script").into(),
+        line,
+    });
     let rerun = options.text("rerun")?;
     if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
         return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
@@ -72,9 +106,21 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         }
     };
     match added {
-        Ok(()) => shared.keep_body(name, Body { closure: own_closure(body), policy }),
+        Ok(()) => shared.keep_body(
+            name,
+            Body {
+                closure: own_closure(body),
+                policy,
+            },
+        ),
         // A phase that is tried again declares its children again: the newest body counts.
-        Err(crate::run::DeclareError::Again) => shared.keep_body(name, Body { closure: own_closure(body), policy }),
+        Err(crate::run::DeclareError::Again) => shared.keep_body(
+            name,
+            Body {
+                closure: own_closure(body),
+                policy,
+            },
+        ),
         Err(crate::run::DeclareError::Plan(error)) => return Err(mistake(error.to_string())),
         Err(crate::run::DeclareError::State(problem)) => return Err(raise_problem(problem)),
     }

@@ -23,23 +23,39 @@ const RETRY: &str = "A policy's answer: try the phase again. Options: `params` a
 The changes are recorded before they count: a host that dies before the retry still makes it.";
 
 const SKIP: &str = "A policy's answer: leave the phase out, and go on with what waits for it. `why` is recorded.";
-const FAIL: &str = "A policy's answer: the phase has failed. What waits for it stays pending; independent phases go on.";
+const FAIL: &str =
+    "A policy's answer: the phase has failed. What waits for it stays pending; independent phases go on.";
 const ABORT: &str = "A policy's answer: the phase has failed, and nothing else is started. `why` is recorded.";
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
-    define(module, "on_failure", &["policy: Fn", "()"], ON_FAILURE, move |policy: FnPtr| -> Outcome<()> {
-        if current::attempt().is_some() {
-            return Err(mistake("on_failure() belongs at the top level of the script; a phase has its own option `on_failure`"));
-        }
-        known.set_policy(own_closure(policy));
-        Ok(())
+    define(
+        module,
+        "on_failure",
+        &["policy: Fn", "()"],
+        ON_FAILURE,
+        move |policy: FnPtr| -> Outcome<()> {
+            if current::attempt().is_some() {
+                return Err(mistake(
+                    "on_failure() belongs at the top level of the script; a phase has its own option `on_failure`",
+                ));
+            }
+            known.set_policy(own_closure(policy));
+            Ok(())
+        },
+    );
+    define(module, "retry", &["Decision"], RETRY, || Decision::Retry {
+        overrides: Overrides::default(),
+        delay: Duration::ZERO,
     });
-    define(module, "retry", &["Decision"], RETRY, || Decision::Retry { overrides: Overrides::default(), delay: Duration::ZERO });
     define(module, "retry", &["options: map", "Decision"], RETRY, retry);
-    define(module, "skip", &["why: string", "Decision"], SKIP, |why: &str| Decision::Skip { why: why.into() });
+    define(module, "skip", &["why: string", "Decision"], SKIP, |why: &str| {
+        Decision::Skip { why: why.into() }
+    });
     define(module, "fail", &["Decision"], FAIL, || Decision::Fail);
-    define(module, "abort", &["why: string", "Decision"], ABORT, |why: &str| Decision::Abort { why: why.into() });
+    define(module, "abort", &["why: string", "Decision"], ABORT, |why: &str| {
+        Decision::Abort { why: why.into() }
+    });
     module.set_custom_type::<Decision>("Decision");
 }
 
@@ -48,12 +64,16 @@ fn retry(options: Map) -> Outcome<Decision> {
     let delay = options.duration("delay")?.unwrap_or_default();
     let gpus = options.count("gpus")?;
     let data = |name: &str, map: Map| -> Outcome<serde_json::Map<String, Value>> {
-        let value = to_data(&Dynamic::from_map(map)).map_err(|not| mistake(format!("retry: `{name}{}` cannot be {}", not.path, not.type_name)))?;
+        let value = to_data(&Dynamic::from_map(map))
+            .map_err(|not| mistake(format!("retry: `{name}{}` cannot be {}", not.path, not.type_name)))?;
         Ok(value.as_object().cloned().unwrap_or_default())
     };
     let params = data("params", options.map("params")?)?;
     let env = data("env", options.map("env")?)?;
-    Ok(Decision::Retry { overrides: Overrides { params, env, gpus }, delay })
+    Ok(Decision::Retry {
+        overrides: Overrides { params, env, gpus },
+        delay,
+    })
 }
 
 /// A policy's answer, with the parameters it sets checked against what was declared.
@@ -64,7 +84,9 @@ pub(in crate::script) fn decision_of(answer: Dynamic, session: &Session) -> Resu
     }
     let words = type_in_words(&answer);
     let Some(decision) = answer.try_cast::<Decision>() else {
-        return Err(format!("it must return retry(), skip(why), fail(), abort(why) or nothing, not {words}"));
+        return Err(format!(
+            "it must return retry(), skip(why), fail(), abort(why) or nothing, not {words}"
+        ));
     };
     match decision {
         Decision::Retry { mut overrides, delay } => {

@@ -14,18 +14,28 @@ const DOCS: &str = "The recorded result of another phase: the value of its body;
 run and a resumed one would see different things. Throws for a name that no phase has.";
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
-    define(module, "result", &["phase: string", "?"], DOCS, |name: &str| -> Outcome<Dynamic> {
-        let attempt = current::attempt().ok_or_else(|| mistake("result() runs inside a phase"))?;
-        let near = {
-            let plan = attempt.session.plan();
-            if plan.get(name).is_some() { None } else { Some(plan.nearest(name)) }
-        };
-        match near {
-            None => Ok(attempt.result_of(name).map_or(Dynamic::UNIT, |value| from_data(&value))),
-            Some(near) => {
-                let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-                Err(mistake(format!("result: no phase is named `{name}`{near}")))
+    define(
+        module,
+        "result",
+        &["phase: string", "?"],
+        DOCS,
+        |name: &str| -> Outcome<Dynamic> {
+            let attempt = current::attempt().ok_or_else(|| mistake("result() runs inside a phase"))?;
+            let near = {
+                let plan = attempt.session.plan();
+                if plan.get(name).is_some() {
+                    None
+                } else {
+                    Some(plan.nearest(name))
+                }
+            };
+            match near {
+                None => Ok(attempt.result_of(name).map_or(Dynamic::UNIT, |value| from_data(&value))),
+                Some(near) => {
+                    let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+                    Err(mistake(format!("result: no phase is named `{name}`{near}")))
+                }
             }
-        }
-    });
+        },
+    );
 }

@@ -24,10 +24,16 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 /// `run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done.
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Run>("Run");
-    let getter = FuncRegistration::new_index_getter().with_purity(true).with_namespace(FnNamespace::Global);
-    let setter = FuncRegistration::new_index_setter().with_purity(true).with_namespace(FnNamespace::Global);
+    let getter = FuncRegistration::new_index_getter()
+        .with_purity(true)
+        .with_namespace(FnNamespace::Global);
+    let setter = FuncRegistration::new_index_setter()
+        .with_purity(true)
+        .with_namespace(FnNamespace::Global);
     getter.set_into_module(module, |run: &mut Run, name: &str| get(run, name));
-    setter.set_into_module(module, |run: &mut Run, name: &str, value: Dynamic| set(run, name, value));
+    setter.set_into_module(module, |run: &mut Run, name: &str, value: Dynamic| {
+        set(run, name, value)
+    });
 }
 
 fn get(run: &Run, name: &str) -> Outcome<Dynamic> {
@@ -36,17 +42,33 @@ fn get(run: &Run, name: &str) -> Outcome<Dynamic> {
     Ok(match name {
         "dir" => {
             let elsewhere = current::with(|attempt| attempt.is_some_and(|a| a.phase.cwd.is_some()));
-            let path = if elsewhere { session.absolute_directory() } else { session.directory.path() };
-            path.map_err(|e| mistake(e.to_string()))?.to_string_lossy().into_owned().into()
+            let path = if elsewhere {
+                session.absolute_directory()
+            } else {
+                session.directory.path()
+            };
+            path.map_err(|e| mistake(e.to_string()))?
+                .to_string_lossy()
+                .into_owned()
+                .into()
         }
-        "cwd" => std::env::current_dir().map_err(|e| mistake(format!("run.cwd: {e}")))?.to_string_lossy().into_owned().into(),
+        "cwd" => std::env::current_dir()
+            .map_err(|e| mistake(format!("run.cwd: {e}")))?
+            .to_string_lossy()
+            .into_owned()
+            .into(),
         "name" => session.directory.name().into(),
         "id" => text(session.ledger.get("metadata", "run_id")),
         "checkpoint" => text(session.given_checkpoint.clone()),
         "phase" => text(current::with(|a| a.map(|a| a.phase.name.clone()))),
         "attempt" => current::with(|a| a.map(|a| i64::from(a.number))).map_or(Dynamic::UNIT, Dynamic::from),
         "dry" => (session.mode == crate::run::Mode::Dry).into(),
-        _ => return Err(mistake(format!("run has no property `{name}`; it has {}", PROPERTIES.join(", ")))),
+        _ => {
+            return Err(mistake(format!(
+                "run has no property `{name}`; it has {}",
+                PROPERTIES.join(", ")
+            )));
+        }
     })
 }
 
@@ -57,7 +79,9 @@ fn set(run: &Run, name: &str, value: Dynamic) -> Outcome<()> {
     let name = value.into_string().map_err(|_| mistake("`run.name` must be a text"))?;
     match run.0.session.directory.rename(&name) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(mistake("`run.name` is set too late: `run.dir` has been asked for already")),
+        Ok(false) => Err(mistake(
+            "`run.name` is set too late: `run.dir` has been asked for already",
+        )),
         Err(error) => Err(mistake(error.to_string())),
     }
 }

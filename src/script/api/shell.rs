@@ -34,25 +34,73 @@ Allowed while planning and in a dry run. Options: `env`, `cwd`, `timeout`, `chec
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
-    define(module, "shell", &["command: string", "map"], SHELL, move |context: NativeCallContext, text: &str| shell(&known, &context, Program::Shell(text.into()), Map::new()));
+    define(
+        module,
+        "shell",
+        &["command: string", "map"],
+        SHELL,
+        move |context: NativeCallContext, text: &str| shell(&known, &context, Program::Shell(text.into()), Map::new()),
+    );
     let known = Arc::clone(shared);
-    define(module, "shell", &["command: string", "options: map", "map"], SHELL, move |context: NativeCallContext, text: &str, options: Map| {
-        shell(&known, &context, Program::Shell(text.into()), options)
-    });
+    define(
+        module,
+        "shell",
+        &["command: string", "options: map", "map"],
+        SHELL,
+        move |context: NativeCallContext, text: &str, options: Map| {
+            shell(&known, &context, Program::Shell(text.into()), options)
+        },
+    );
     let known = Arc::clone(shared);
-    define(module, "shell", &["command: array", "map"], SHELL, move |context: NativeCallContext, words: Array| shell(&known, &context, argv("shell", words)?, Map::new()));
+    define(
+        module,
+        "shell",
+        &["command: array", "map"],
+        SHELL,
+        move |context: NativeCallContext, words: Array| shell(&known, &context, argv("shell", words)?, Map::new()),
+    );
     let known = Arc::clone(shared);
-    define(module, "shell", &["command: array", "options: map", "map"], SHELL, move |context: NativeCallContext, words: Array, options: Map| {
-        shell(&known, &context, argv("shell", words)?, options)
-    });
+    define(
+        module,
+        "shell",
+        &["command: array", "options: map", "map"],
+        SHELL,
+        move |context: NativeCallContext, words: Array, options: Map| {
+            shell(&known, &context, argv("shell", words)?, options)
+        },
+    );
     let known = Arc::clone(shared);
-    define(module, "capture", &["command: string", "string"], CAPTURE, move |text: &str| capture(&known, Program::Shell(text.into()), Map::new()));
+    define(
+        module,
+        "capture",
+        &["command: string", "string"],
+        CAPTURE,
+        move |text: &str| capture(&known, Program::Shell(text.into()), Map::new()),
+    );
     let known = Arc::clone(shared);
-    define(module, "capture", &["command: string", "options: map", "string"], CAPTURE, move |text: &str, options: Map| capture(&known, Program::Shell(text.into()), options));
+    define(
+        module,
+        "capture",
+        &["command: string", "options: map", "string"],
+        CAPTURE,
+        move |text: &str, options: Map| capture(&known, Program::Shell(text.into()), options),
+    );
     let known = Arc::clone(shared);
-    define(module, "capture", &["command: array", "string"], CAPTURE, move |words: Array| capture(&known, argv("capture", words)?, Map::new()));
+    define(
+        module,
+        "capture",
+        &["command: array", "string"],
+        CAPTURE,
+        move |words: Array| capture(&known, argv("capture", words)?, Map::new()),
+    );
     let known = Arc::clone(shared);
-    define(module, "capture", &["command: array", "options: map", "string"], CAPTURE, move |words: Array, options: Map| capture(&known, argv("capture", words)?, options));
+    define(
+        module,
+        "capture",
+        &["command: array", "options: map", "string"],
+        CAPTURE,
+        move |words: Array, options: Map| capture(&known, argv("capture", words)?, options),
+    );
 }
 
 fn argv(owner: &str, words: Array) -> Outcome<Program> {
@@ -64,7 +112,8 @@ fn argv(owner: &str, words: Array) -> Outcome<Program> {
 }
 
 fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options: Map) -> Outcome<Map> {
-    let attempt = current::attempt().ok_or_else(|| mistake("shell() runs inside a phase; use capture() to look something up while planning"))?;
+    let attempt = current::attempt()
+        .ok_or_else(|| mistake("shell() runs inside a phase; use capture() to look something up while planning"))?;
     let mut options = Options::new("shell", options, OPTIONS, &[])?;
     let checked = options.switch("check")?.unwrap_or(true);
     let request = CommandRequest {
@@ -112,7 +161,10 @@ fn as_map(result: CommandResult, kind: Option<String>) -> Map {
     put("signal", result.signal.map(number));
     put("stdout", result.stdout.map(Dynamic::from));
     put("seconds", Some(((result.seconds * 1000.0).round() / 1000.0).into()));
-    put("max_rss", Some(i64::try_from(result.max_rss).unwrap_or(i64::MAX).into()));
+    put(
+        "max_rss",
+        Some(i64::try_from(result.max_rss).unwrap_or(i64::MAX).into()),
+    );
     put("log", Some(result.log.to_string_lossy().into_owned().into()));
     put("kind", kind.map(Dynamic::from));
     map
@@ -128,9 +180,20 @@ fn capture(shared: &Shared, program: Program, options: Map) -> Outcome<String> {
         Ok(answer) if answer.success() => Ok(answer.stdout.trim().to_string()),
         _ if !checked => Ok(String::new()),
         Ok(answer) => {
-            let said = answer.stderr.trim().lines().last().map(|l| format!(": {l}")).unwrap_or_default();
+            let said = answer
+                .stderr
+                .trim()
+                .lines()
+                .last()
+                .map(|l| format!(": {l}"))
+                .unwrap_or_default();
             let ended = match (answer.stopped, answer.status) {
-                (Some(Stopped::Timeout), _) => return Err(raise("timeout", format!("capture: `{shown}` took longer than {:.0} s", time.as_secs_f64()))),
+                (Some(Stopped::Timeout), _) => {
+                    return Err(raise(
+                        "timeout",
+                        format!("capture: `{shown}` took longer than {:.0} s", time.as_secs_f64()),
+                    ));
+                }
                 (Some(Stopped::Interrupted), _) => return Err(stop()),
                 (None, Status::Code(code)) => format!("ended with status {code}"),
                 (None, Status::Signal(signal)) => format!("ended by signal {signal}"),

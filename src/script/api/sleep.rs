@@ -19,10 +19,16 @@ const DOCS: &str = "Waits inside a phase: seconds, or a text like \"10m\". A sto
 const GLANCE: Duration = Duration::from_millis(50);
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
-    define(module, "sleep", &["duration: ?", "()"], DOCS, |value: Dynamic| wait(&value));
+    define(module, "sleep", &["duration: ?", "()"], DOCS, |value: Dynamic| {
+        wait(&value)
+    });
     // The standard package has these two of its own, which would win for their types.
-    define(module, "sleep", &["seconds: i64", "()"], DOCS, |seconds: i64| wait(&seconds.into()));
-    define(module, "sleep", &["seconds: f64", "()"], DOCS, |seconds: f64| wait(&seconds.into()));
+    define(module, "sleep", &["seconds: i64", "()"], DOCS, |seconds: i64| {
+        wait(&seconds.into())
+    });
+    define(module, "sleep", &["seconds: f64", "()"], DOCS, |seconds: f64| {
+        wait(&seconds.into())
+    });
 }
 
 fn wait(value: &Dynamic) -> Outcome<()> {

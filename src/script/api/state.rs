@@ -30,15 +30,36 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 }
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
-    module.set_custom_type::<State>("State").set_custom_type::<Section>("Section");
-    let getter = || FuncRegistration::new_index_getter().with_purity(true).with_namespace(FnNamespace::Global);
+    module
+        .set_custom_type::<State>("State")
+        .set_custom_type::<Section>("Section");
+    let getter = || {
+        FuncRegistration::new_index_getter()
+            .with_purity(true)
+            .with_namespace(FnNamespace::Global)
+    };
     // Pure although they write: what `on_var` hands out is read-only to Rhai, and an impure setter would be refused.
-    let setter = || FuncRegistration::new_index_setter().with_purity(true).with_namespace(FnNamespace::Global);
-    getter().set_into_module(module, |state: &mut State, name: &str| Section { shared: Arc::clone(&state.0), name: name.into() });
-    setter().set_into_module(module, |state: &mut State, name: &str, value: Dynamic| replace(state, name, value));
+    let setter = || {
+        FuncRegistration::new_index_setter()
+            .with_purity(true)
+            .with_namespace(FnNamespace::Global)
+    };
+    getter().set_into_module(module, |state: &mut State, name: &str| Section {
+        shared: Arc::clone(&state.0),
+        name: name.into(),
+    });
+    setter().set_into_module(module, |state: &mut State, name: &str, value: Dynamic| {
+        replace(state, name, value)
+    });
     getter().set_into_module(module, |section: &mut Section, key: &str| section.get(key));
-    setter().set_into_module(module, |section: &mut Section, key: &str, value: Dynamic| section.set(key, value));
-    let method = |name: &str| FuncRegistration::new(name).with_purity(true).with_namespace(FnNamespace::Global);
+    setter().set_into_module(module, |section: &mut Section, key: &str, value: Dynamic| {
+        section.set(key, value)
+    });
+    let method = |name: &str| {
+        FuncRegistration::new(name)
+            .with_purity(true)
+            .with_namespace(FnNamespace::Global)
+    };
     let docs = |text: &str| vec![format!("/// {text}")];
     method("contains")
         .with_params_info(["section: Section", "key: string", "bool"])
@@ -47,17 +68,25 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     method("keys")
         .with_params_info(["section: Section", "array"])
         .with_comments(docs("The keys of a section of the state, in the file's order."))
-        .set_into_module(module, |section: &mut Section| section.entries().into_iter().map(|(k, _)| k.into()).collect::<Array>());
+        .set_into_module(module, |section: &mut Section| {
+            section.entries().into_iter().map(|(k, _)| k.into()).collect::<Array>()
+        });
     method("remove")
         .with_params_info(["section: Section", "key: string", "()"])
-        .with_comments(docs("Takes a key out of a section of the state; durable when it returns."))
-        .set_into_module(module, |section: &mut Section, key: &str| section.write(Event::new("removed").remove(&section.name, key)));
+        .with_comments(docs(
+            "Takes a key out of a section of the state; durable when it returns.",
+        ))
+        .set_into_module(module, |section: &mut Section, key: &str| {
+            section.write(Event::new("removed").remove(&section.name, key))
+        });
     method("to_map")
         .with_params_info(["section: Section", "map"])
         .with_comments(docs("A copy of a section of the state as a map."))
         .set_into_module(module, |section: &mut Section| section.as_map());
     for name in ["to_string", "to_debug"] {
-        method(name).set_into_module(module, |section: &mut Section| Dynamic::from_map(section.as_map()).to_string());
+        method(name).set_into_module(module, |section: &mut Section| {
+            Dynamic::from_map(section.as_map()).to_string()
+        });
     }
 }
 
@@ -67,8 +96,15 @@ fn replace(state: &mut State, name: &str, value: Dynamic) -> Outcome<()> {
     if value.is::<Section>() {
         return Ok(());
     }
-    let section = Section { shared: Arc::clone(&state.0), name: name.into() };
-    let map = value.try_cast::<Map>().ok_or_else(|| mistake(format!("`state.{name}` is a section of the state file; assign to a key of it: `state.{name}.key = …`")))?;
+    let section = Section {
+        shared: Arc::clone(&state.0),
+        name: name.into(),
+    };
+    let map = value.try_cast::<Map>().ok_or_else(|| {
+        mistake(format!(
+            "`state.{name}` is a section of the state file; assign to a key of it: `state.{name}.key = …`"
+        ))
+    })?;
     let mut event = Event::new("set");
     for (key, item) in map {
         event = event.set(name, key.as_str(), section.text_of(&key, &item)?);
@@ -82,11 +118,19 @@ impl Section {
     }
 
     fn entries(&self) -> Vec<(String, String)> {
-        self.shared.session.ledger.read(|state| state.section(&self.name).map(|(k, v)| (k.to_string(), v.to_string())).collect())
+        self.shared.session.ledger.read(|state| {
+            state
+                .section(&self.name)
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        })
     }
 
     fn as_map(&self) -> Map {
-        self.entries().into_iter().map(|(key, text)| (key.into(), from_data(&decode(&text)))).collect()
+        self.entries()
+            .into_iter()
+            .map(|(key, text)| (key.into(), from_data(&decode(&text))))
+            .collect()
     }
 
     fn get(&self, key: &str) -> Dynamic {
@@ -107,10 +151,17 @@ impl Section {
         if !plain(key) || key.contains('=') || key.starts_with(['[', '#', ';']) {
             return Err(mistake(format!("`{key}` cannot be a key of the state file")));
         }
-        let data = to_data(value).map_err(|not| mistake(format!("cannot store {} at `state.{name}.{key}{}`", not.type_name, not.path)))?;
+        let data = to_data(value).map_err(|not| {
+            mistake(format!(
+                "cannot store {} at `state.{name}.{key}{}`",
+                not.type_name, not.path
+            ))
+        })?;
         let text = encode(&data);
         if name == "phases" && text.parse::<PhaseStatus>().is_err() {
-            return Err(mistake(format!("`{text}` is no status of a phase; a status is pending, in_progress, completed, failed or skipped")));
+            return Err(mistake(format!(
+                "`{text}` is no status of a phase; a status is pending, in_progress, completed, failed or skipped"
+            )));
         }
         Ok(text)
     }

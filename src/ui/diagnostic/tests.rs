@@ -220,26 +220,16 @@ fn nothing_in_a_diagnostic_can_act_on_the_terminal() {
     diagnostic.notes.push("n\u{1b}".to_owned());
     diagnostic.helps.push("h\u{1b}".to_owned());
     let drawn = plain(&diagnostic);
-    assert!(
-        drawn.chars().all(|c| c == '\n' || !c.is_control()),
-        "{drawn:?}"
-    );
+    assert!(drawn.chars().all(|c| c == '\n' || !c.is_control()), "{drawn:?}");
     assert!(!drawn.contains('\u{202e}'), "{drawn:?}");
 }
 
 #[test]
 fn a_long_line_is_trimmed_around_what_is_marked() {
     let text = format!("{}dta{}", "a".repeat(300), "b".repeat(300));
-    let drawn = render(
-        &diagnostic(&text, vec![label(&text, "dta", "", true)]),
-        false,
-        Some(80),
-    );
+    let drawn = render(&diagnostic(&text, vec![label(&text, "dta", "", true)]), false, Some(80));
     assert!(drawn.contains("dta"), "{drawn}");
-    assert!(
-        drawn.lines().all(|line| line.chars().count() <= 80),
-        "{drawn}"
-    );
+    assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn text_for_a_stream_without_colour_has_no_escape_codes() {
     let painted = paint(Tone::Good, "completed", true);
     printer.result(&painted);
     printer.info(&painted);
-    let all = captured.stdout() + &captured.stderr();
+    let all = captured.stdout() + captured.stderr().as_str();
     assert!(!all.contains('\u{1b}'), "{all:?}");
     assert!(captured.stdout().ends_with("completed\n"));
 }
@@ -155,16 +155,9 @@ fn a_logger_is_passed_on_line_by_line() {
 
 #[test]
 fn only_a_terminal_has_a_width() {
+    assert_eq!(Printer::captured(Settings::default(), None).0.stdout_width(), None);
     assert_eq!(
-        Printer::captured(Settings::default(), None)
-            .0
-            .stdout_width(),
-        None
-    );
-    assert_eq!(
-        Printer::captured(Settings::default(), Some(72))
-            .0
-            .stderr_width(),
+        Printer::captured(Settings::default(), Some(72)).0.stderr_width(),
         Some(72)
     );
 }

@@ -1,10 +1,7 @@
 use super::*;
 use crate::ui::{ColorChoice, Settings};
 
-fn progress(
-    settings: Settings,
-    terminal: Option<usize>,
-) -> (Progress, Printer, crate::ui::Captured) {
+fn progress(settings: Settings, terminal: Option<usize>) -> (Progress, Printer, crate::ui::Captured) {
     let (printer, captured) = Printer::captured(settings, terminal);
     (Progress::new(&printer, 6), printer, captured)
 }
@@ -46,11 +43,7 @@ fn colours_do_not_make_a_pipe_a_terminal() {
     };
     let (progress, _, captured) = progress(settings, None);
     run_three(&progress);
-    assert!(
-        !captured.stderr().contains('\u{1b}'),
-        "{:?}",
-        captured.stderr()
-    );
+    assert!(!captured.stderr().contains('\u{1b}'), "{:?}", captured.stderr());
 }
 
 #[test]
@@ -64,11 +57,7 @@ fn a_pipe_hears_of_details_when_asked() {
     );
     let training = progress.start("training", "");
     progress.detail(training, "python3 train.py\n");
-    assert!(
-        captured
-            .stderr()
-            .ends_with("[1/6] training: python3 train.py␊\n")
-    );
+    assert!(captured.stderr().ends_with("[1/6] training: python3 train.py␊\n"));
 }
 
 #[test]
@@ -173,10 +162,7 @@ fn leaving_at_once_wipes_what_is_drawn() {
     printer.end_progress();
     assert_eq!(on_screen(&captured.stderr()), "before\n");
     progress.finish(first, Outcome::Interrupted, 1.0, "");
-    assert_eq!(
-        on_screen(&captured.stderr()),
-        "before\n! first  interrupted  1.0s\n"
-    );
+    assert_eq!(on_screen(&captured.stderr()), "before\n! first  interrupted  1.0s\n");
 }
 
 #[test]
@@ -193,10 +179,7 @@ fn an_older_progress_does_not_end_a_newer_one() {
     printer.info("above");
     let screen = on_screen(&captured.stderr());
     assert!(screen.starts_with("above\n"), "{screen}");
-    assert!(
-        screen.contains("[1/1] new") && !screen.contains("old"),
-        "{screen}"
-    );
+    assert!(screen.contains("[1/1] new") && !screen.contains("old"), "{screen}");
 }
 
 #[test]
@@ -240,19 +223,12 @@ fn any_thread_may_report() {
         }
     });
     drop(progress);
-    assert_eq!(
-        on_screen(&captured.stderr()).matches("completed").count(),
-        160
-    );
+    assert_eq!(on_screen(&captured.stderr()).matches("completed").count(), 160);
 }
 
 /// Draws now what the next tick would draw.
 fn redraw(progress: &Progress) {
-    let lines: Vec<Line> = locked(&progress.shared.phases)
-        .running
-        .values()
-        .cloned()
-        .collect();
+    let lines: Vec<Line> = locked(&progress.shared.phases).running.values().cloned().collect();
     for bar in lines.into_iter().filter_map(|line| line.bar) {
         bar.force_draw();
     }

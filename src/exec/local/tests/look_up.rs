@@ -9,24 +9,14 @@ const NEVER: Duration = Duration::from_secs(60);
 fn look_up(line: &str, timeout: Duration) -> Result<LookUp, ExecError> {
     let program = Program::Shell(line.to_owned());
     let env = [("ANSWER".to_owned(), Some("42".to_owned()))];
-    super::super::look_up(
-        &program,
-        Some(Path::new("/")),
-        &env,
-        timeout,
-        &StopSignal::new(),
-    )
+    super::super::look_up(&program, Some(Path::new("/")), &env, timeout, &StopSignal::new())
 }
 
 #[test]
 fn a_look_up_returns_both_streams_and_its_exit_code() {
     let answer = look_up("pwd; echo $ANSWER; echo why >&2; exit 3", NEVER).unwrap();
     assert_eq!(
-        (
-            answer.stdout.as_str(),
-            answer.stderr.as_str(),
-            answer.status
-        ),
+        (answer.stdout.as_str(), answer.stderr.as_str(), answer.status),
         ("/\n42\n", "why\n", Status::Code(3))
     );
     assert!(!answer.success() && answer.stopped.is_none());

@@ -59,8 +59,7 @@ impl Bench {
     fn wait_for(&self, files: &[&str]) {
         for file in files {
             eventually(file, || {
-                std::fs::read_to_string(self.path().join(file))
-                    .is_ok_and(|text| text.ends_with('\n'))
+                std::fs::read_to_string(self.path().join(file)).is_ok_and(|text| text.ends_with('\n'))
             });
         }
     }
@@ -85,10 +84,7 @@ fn is_alive(process: &Process) -> bool {
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "never came: {what}"
-        );
+        assert!(began.elapsed() < Duration::from_secs(60), "never came: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -12,23 +12,14 @@ fn an_exit_code_is_told_from_a_signal() {
     assert!(run(&bench.shell("true")).success());
     let failed = run(&bench.shell("exit 9"));
     assert_eq!((failed.status, failed.success()), (Status::Code(9), false));
-    assert_eq!(
-        run(&bench.shell("kill -SEGV $$")).status,
-        Status::Signal(libc::SIGSEGV)
-    );
-    assert_eq!(
-        run(&bench.shell("no_such_command_at_all")).status,
-        Status::Code(127)
-    );
+    assert_eq!(run(&bench.shell("kill -SEGV $$")).status, Status::Signal(libc::SIGSEGV));
+    assert_eq!(run(&bench.shell("no_such_command_at_all")).status, Status::Code(127));
 }
 
 #[test]
 fn a_shell_line_fails_at_its_first_failing_command_and_inside_a_pipe() {
     let bench = Bench::new();
-    assert_eq!(
-        run(&bench.shell("false; echo unreachable")).status,
-        Status::Code(1)
-    );
+    assert_eq!(run(&bench.shell("false; echo unreachable")).status, Status::Code(1));
     assert_eq!(run(&bench.shell("(exit 5) | cat")).status, Status::Code(5));
     assert_eq!(bench.log(), "");
 }
@@ -68,10 +59,7 @@ fn captured_output_is_returned_and_joins_the_log_at_the_end() {
     let mut command = bench.shell("echo first; echo noise >&2; printf 'caf\\351'");
     command.capture = true;
     assert_eq!(run(&command).stdout.as_deref(), Some("first\ncaf\u{fffd}"));
-    assert_eq!(
-        std::fs::read(&command.log).unwrap(),
-        b"noise\nfirst\ncaf\xe9"
-    );
+    assert_eq!(std::fs::read(&command.log).unwrap(), b"noise\nfirst\ncaf\xe9");
     let files = std::fs::read_dir(bench.path()).unwrap().count();
     assert_eq!(files, 1, "only the log is left");
 }
@@ -93,10 +81,7 @@ fn a_command_that_writes_too_much_captured_output_is_ended() {
         "{error}"
     );
     let logged = command.log.metadata().unwrap().len();
-    assert!(
-        logged > 0 && logged <= 1 << 20,
-        "a sample is logged: {logged}"
-    );
+    assert!(logged > 0 && logged <= 1 << 20, "a sample is logged: {logged}");
 }
 
 #[test]
@@ -146,10 +131,7 @@ fn why_a_command_cannot_start_is_told_apart() {
     let mut command = bench.shell("true");
     command.cwd = Some(bench.path().join("missing"));
     let error = try_run(&command).unwrap_err();
-    assert!(
-        matches!(&error, ExecError::NoSuchDirectory { .. }),
-        "{error}"
-    );
+    assert!(matches!(&error, ExecError::NoSuchDirectory { .. }), "{error}");
 
     let mut command = bench.shell("true");
     command.log = "/dev/null/log".into();
@@ -177,16 +159,9 @@ fn a_command_leads_its_own_group_and_gets_no_descriptor_of_the_host() {
 #[test]
 fn what_a_command_used_is_measured() {
     let bench = Bench::new();
-    let exit = run(&bench.argv(&[
-        "python3",
-        "-c",
-        "b = b'x' * (100 << 20); sum(range(2000000))",
-    ]));
+    let exit = run(&bench.argv(&["python3", "-c", "b = b'x' * (100 << 20); sum(range(2000000))"]));
     assert!(exit.success(), "{}", bench.log());
-    assert!(
-        exit.max_rss_kib > 90 << 10 && exit.max_rss_kib < 1 << 20,
-        "{exit:?}"
-    );
+    assert!(exit.max_rss_kib > 90 << 10 && exit.max_rss_kib < 1 << 20, "{exit:?}");
     assert!(exit.user_seconds > 0.0 && exit.seconds > 0.0, "{exit:?}");
     assert_eq!((exit.kernel_oom_kills, exit.cgroup_oom_kills), (0, 0));
 }
@@ -209,11 +184,7 @@ fn a_command_that_ends_by_itself_leaves_its_background_children_alone() {
     kill(&server);
     eventually("the orphan is reaped", || {
         children::reap_orphans_now_and_then();
-        process_table::read_one(server.pid).unwrap()
-            != Some(Process {
-                ended: true,
-                ..server
-            })
+        process_table::read_one(server.pid).unwrap() != Some(Process { ended: true, ..server })
             && process_table::read_one(server.pid)
                 .unwrap()
                 .is_none_or(|now| now.started != server.started)

@@ -1,0 +1,82 @@
+//! Taking a run up again: its script, and the directory it began in.
+
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use crate::run::RunPath;
+use crate::script::ScriptSource;
+use crate::state::{State, value};
+use crate::ui::Printer;
+
+/// The script of a run: the one the user names, the one it was started with, or the copy that it kept. A file of the bash runner has
+/// none: that was the stock pipeline.
+pub(super) fn recorded_script(
+    run: &RunPath,
+    state: &State,
+    asked: Option<&str>,
+    printer: &Printer,
+) -> Result<ScriptSource, CliError> {
+    if let Some(path) = asked {
+        return Ok(ScriptSource::read(path)?);
+    }
+    let text = |key: &str| {
+        state
+            .get("metadata", key)
+            .map(value::decode)
+            .and_then(|v| v.as_str().map(String::from))
+    };
+    let Some(name) = text("script").filter(|name| !name.starts_with("<stock>")) else {
+        return Ok(ScriptSource::stock());
+    };
+    let directory = text("working_directory")
+        .map(PathBuf::from)
+        .filter(|d| d.is_dir())
+        .unwrap_or_default();
+    let path = directory.join(&name);
+    let mut source = if path.is_file() {
+        ScriptSource::read(&path.to_string_lossy())?
+    } else {
+        let copy = run.directory.join(".experiment_state.d/script.rhai");
+        printer.warn(&format!("the script {name} is gone; using the copy that the run kept"));
+        ScriptSource::read(&copy.to_string_lossy())?
+    };
+    source.name = name;
+    if text("script_hash").is_some_and(|hash| hash != source.hash()) {
+        printer.info(&format!("note: {} has changed since the run began", source.name));
+    }
+    Ok(source)
+}
+
+/// Commands and relative paths mean what they meant when the run began.
+pub(super) fn go_to_working_directory(run: &mut RunPath, state: &State, printer: &Printer) -> Result<(), CliError> {
+    let Some(recorded) = state
+        .get("metadata", "working_directory")
+        .map(value::decode)
+        .and_then(|v| v.as_str().map(PathBuf::from))
+    else {
+        return Ok(());
+    };
+    let here = std::env::current_dir().map_err(|e| CliError::disk(format!("the working directory is gone: {e}")))?;
+    if recorded == here {
+        return Ok(());
+    }
+    if !recorded.is_dir() {
+        printer.warn(&format!(
+            "the run's working directory {} is not here; going on in {}",
+            recorded.display(),
+            here.display()
+        ));
+        return Ok(());
+    }
+    let file = std::path::absolute(&run.state_file).map_err(|e| CliError::disk(e.to_string()))?;
+    std::env::set_current_dir(&recorded).map_err(|e| {
+        CliError::disk(format!(
+            "cannot go to the run's working directory {}: {e}",
+            recorded.display()
+        ))
+    })?;
+    let relative = file.strip_prefix(&recorded).map(Path::to_path_buf).unwrap_or(file);
+    run.directory = relative.parent().map(Path::to_path_buf).unwrap_or_default();
+    run.state_file = relative;
+    Ok(())
+}

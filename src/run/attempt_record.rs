@@ -1,0 +1,102 @@
+//! What is written down of an attempt.
+
+use jiff::{Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It is on, or the host died with it.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It was stopped, or its host died.
+    Interrupted,
+    /// It failed and a policy left the phase out.
+    Skipped,
+}
+
+/// One attempt at a phase, kept as one line of JSON under `[attempts]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How long it took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The kind of failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What happened, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The exit status of the command that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The largest resident set of its commands, in KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rss: Option<u64>,
+    /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<(String, u64)>,
+}
+
+impl AttemptRecord {
+    /// An attempt that begins now.
+    pub fn begin() -> AttemptRecord {
+        AttemptRecord {
+            outcome: AttemptOutcome::Running,
+            started: now(),
+            ended: None,
+            seconds: None,
+            kind: None,
+            message: None,
+            code: None,
+            signal: None,
+            step: None,
+            max_rss: None,
+            logs: vec![],
+        }
+    }
+
+    /// The same attempt, ended now after `seconds`.
+    pub fn end(mut self, outcome: AttemptOutcome, seconds: f64) -> AttemptRecord {
+        self.outcome = outcome;
+        self.ended = Some(now());
+        self.seconds = Some((seconds * 1000.0).round() / 1000.0);
+        self
+    }
+
+    /// The same attempt with what is known of its failure.
+    pub fn because(mut self, failure: &Failure) -> AttemptRecord {
+        self.kind = Some(failure.kind.clone());
+        self.message = Some(failure.message.clone());
+        self.code = failure.code;
+        self.signal = failure.signal;
+        self.step.clone_from(&failure.step);
+        self.max_rss = failure.max_rss.or(self.max_rss);
+        self
+    }
+}
+
+/// Now, as exactly as people want to read it.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
+}

@@ -1,0 +1,181 @@
+//! A workplace for tests: a scratch directory, the real binary, and an environment in which only what a test sets is set.
+
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use assert_fs::TempDir;
+
+/// A scratch directory in which jumar is run.
+pub struct Workplace {
+    directory: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// How a run of jumar ended.
+pub struct Ended {
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Workplace {
+    /// An empty directory and an environment without the parameters of pipelines.
+    pub fn new() -> Workplace {
+        Workplace { directory: TempDir::new().expect("a temporary directory"), environment: vec![] }
+    }
+
+    /// Sets a variable for all commands that follow.
+    pub fn env(mut self, name: &str, value: &str) -> Workplace {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file, making the directories above it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file has a directory")).expect("directories are made");
+        std::fs::write(&path, text).expect("the file is written");
+        path
+    }
+
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> String {
+        let path = self.path().join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Whether a file or directory exists.
+    pub fn exists(&self, name: &str) -> bool {
+        self.path().join(name).exists()
+    }
+
+    /// A command line for jumar, not yet started. Standard input is empty.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jumar"));
+        command.args(arguments).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        for name in ["PATH", "HOME", "LANG", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Runs jumar to its end.
+    pub fn jumar(&self, arguments: &[&str]) -> Ended {
+        Ended::from(self.command(arguments).output().expect("jumar starts"))
+    }
+
+    /// Starts jumar and does not wait for it.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("jumar starts")
+    }
+
+    /// The only run directory under `runs/`, as a path below the workplace.
+    pub fn run(&self) -> String {
+        let mut runs = self.runs();
+        assert_eq!(runs.len(), 1, "one run was expected: {runs:?}");
+        runs.remove(0)
+    }
+
+    /// All run directories under `runs/`, by name.
+    pub fn runs(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path().join("runs")).into_iter().flatten();
+        let mut names: Vec<String> = entries.map(|e| format!("runs/{}", e.expect("an entry").file_name().to_string_lossy())).collect();
+        names.sort();
+        names
+    }
+
+    /// The text of the only run's state file.
+    pub fn state(&self) -> String {
+        self.read(&format!("{}/.experiment_state", self.run()))
+    }
+
+    /// A value of the only run's state file.
+    pub fn value(&self, section: &str, key: &str) -> Option<String> {
+        value_in(&self.state(), section, key)
+    }
+}
+
+/// A value in the text of a state file.
+pub fn value_in(text: &str, section: &str, key: &str) -> Option<String> {
+    let mut here = "";
+    for line in text.lines() {
+        match line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            Some(name) => here = name,
+            None if here == section => {
+                if let Some((name, value)) = line.split_once('=')
+                    && name == key
+                {
+                    return Some(value.to_string());
+                }
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// Waits until something is true, at most half a minute.
+pub fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_true() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain until {what}");
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Asserts the exit code, showing what was written when it is another.
+    #[track_caller]
+    pub fn code(self, code: i32) -> Ended {
+        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Standard output and error with what differs from run to run replaced: times, durations, hashes, the workplace.
+    pub fn redacted(&self, workplace: &Workplace) -> String {
+        let text = format!("exit code: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr);
+        redact(&text, workplace)
+    }
+}
+
+/// Replaces what differs from run to run.
+pub fn redact(text: &str, workplace: &Workplace) -> String {
+    let mut text = text.replace(&workplace.path().to_string_lossy().into_owned(), "[DIR]");
+    for (pattern, with) in [
+        (r"\d{8}_\d{6}(_\d+)?", "[DATE]"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?", "[TIME]"),
+        (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}", "[TIME]"),
+        (r"\b\d+\.\ds\b", "[SECS]"),
+        (r"after \d+\.\d s", "after [SECS]"),
+    ] {
+        let pattern = regex_lite::Regex::new(pattern).expect("a good pattern");
+        text = pattern.replace_all(&text, with).into_owned();
+    }
+    text
+}
