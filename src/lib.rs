@@ -1,1 +1,3 @@
 //! jumar.
+
+pub mod state;

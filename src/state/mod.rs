@@ -1,0 +1,31 @@
+//! The state of a run: what is known about it, and the file that keeps it.
+//!
+//! A run's state is sections of keys with text values ([`State`]). It changes only through an [`Event`] that is
+//! given to the [`Store`], which owns the state file: it holds the lock, merges what people write into the file
+//! while a run is on, and returns from [`Store::commit`] only when the event is durable.
+//! Those who only look use [`read`] and [`holder`]: no lock, no write, no waiting.
+//!
+//! This room knows the text of the file and nothing above it: not which sections and keys a pipeline uses
+//! (except the words a phase may have), no scripts, no processes, no terminal.
+
+mod check;
+mod disk;
+mod document;
+mod error;
+mod event;
+mod line;
+mod lock;
+mod merge;
+mod model;
+mod owner;
+mod status;
+mod store;
+pub mod value;
+mod watch;
+
+pub use error::{StateError, SyntaxError};
+pub use event::{Change, Event, key_problem};
+pub use model::State;
+pub use owner::Owner;
+pub use status::{PhaseStatus, UnknownStatus};
+pub use store::{Store, holder, read};

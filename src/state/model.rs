@@ -1,0 +1,158 @@
+//! The state in memory: sections of keys with text values, in the order of the file.
+//!
+//! No text of the file, no disk. A value is the text that stands after the `=`; [`super::value`] turns it into
+//! a typed value and back.
+
+use indexmap::IndexMap;
+
+use super::event::Change;
+use super::status::PhaseStatus;
+
+/// What is known about a run. Sections and keys keep the order they have in the file; setting a key costs the same
+/// however many there are. Two states are equal when they hold the same values, whatever their order.
+///
+/// Keys that stand before any section header belong to the section with the empty name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    sections: IndexMap<String, IndexMap<String, String>>,
+}
+
+impl State {
+    /// The text of a value, or `None` when the section or the key is not there.
+    pub fn get(&self, section: &str, key: &str) -> Option<&str> {
+        self.sections.get(section)?.get(key).map(String::as_str)
+    }
+
+    /// The keys and values of a section, in order; nothing when there is no such section.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.sections
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The names of the sections, in order, those without keys included.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        self.sections.keys().map(String::as_str)
+    }
+
+    /// Whether the section is there, be it with or without keys.
+    pub fn has_section(&self, name: &str) -> bool {
+        self.sections.contains_key(name)
+    }
+
+    /// The phases that `[phases]` mentions and how each stands, in order.
+    pub fn phases(&self) -> impl Iterator<Item = (&str, PhaseStatus)> {
+        self.section("phases")
+            .filter_map(|(name, word)| Some((name, word.parse().ok()?)))
+    }
+
+    /// How a phase stands; `None` when `[phases]` does not mention it.
+    pub fn phase(&self, name: &str) -> Option<PhaseStatus> {
+        self.get("phases", name)?.parse().ok()
+    }
+
+    /// Applies one change. A section that is not there is made; removing the last key leaves the section (unless it
+    /// is the one before all headers, which is there only by its keys). Removing takes time with the section's length.
+    pub fn apply(&mut self, change: &Change) {
+        let Some(value) = &change.value else {
+            if let Some(keys) = self.sections.get_mut(&change.section) {
+                keys.shift_remove(&change.key);
+                if keys.is_empty() && change.section.is_empty() {
+                    self.sections.shift_remove("");
+                }
+            }
+            return;
+        };
+        let keys = self.open_section(&change.section);
+        match keys.get_mut(&change.key) {
+            Some(old) => old.clone_from(value),
+            None => {
+                keys.insert(change.key.clone(), value.clone());
+            }
+        }
+    }
+
+    /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
+    pub(super) fn open_section(&mut self, name: &str) -> &mut IndexMap<String, String> {
+        if !self.sections.contains_key(name) {
+            let place = if name.is_empty() {
+                0
+            } else {
+                self.sections.len()
+            };
+            self.sections
+                .shift_insert(place, name.to_owned(), IndexMap::new());
+        }
+        &mut self.sections[name]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(changes: &[(&str, &str, Option<&str>)]) -> State {
+        let mut state = State::default();
+        for (section, key, value) in changes {
+            state.apply(&Change {
+                section: (*section).to_owned(),
+                key: (*key).to_owned(),
+                value: value.map(str::to_owned),
+            });
+        }
+        state
+    }
+
+    #[test]
+    fn what_is_set_is_there_and_in_order() {
+        let state = state(&[
+            ("b", "y", Some("1")),
+            ("a", "x", Some("2")),
+            ("b", "a", Some("3")),
+        ]);
+        assert_eq!(state.sections().collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(
+            state.section("b").collect::<Vec<_>>(),
+            [("y", "1"), ("a", "3")]
+        );
+        assert_eq!(state.get("a", "x"), Some("2"));
+        assert_eq!(state.get("a", "y"), None);
+        assert_eq!(state.section("none").count(), 0);
+    }
+
+    #[test]
+    fn a_removed_key_leaves_the_order_of_the_others_and_its_section() {
+        let state = state(&[
+            ("a", "x", Some("1")),
+            ("a", "y", Some("2")),
+            ("a", "z", Some("3")),
+            ("a", "x", None),
+            ("gone", "x", None),
+        ]);
+        assert_eq!(
+            state.section("a").collect::<Vec<_>>(),
+            [("y", "2"), ("z", "3")]
+        );
+        assert!(state.has_section("a"));
+        assert!(!state.has_section("gone"));
+    }
+
+    #[test]
+    fn keys_outside_any_section_come_first() {
+        let state = state(&[("a", "x", Some("1")), ("", "top", Some("2"))]);
+        assert_eq!(state.sections().collect::<Vec<_>>(), ["", "a"]);
+    }
+
+    #[test]
+    fn a_phase_that_is_not_mentioned_has_no_status() {
+        let state = state(&[("phases", "train", Some("completed"))]);
+        assert_eq!(state.phase("train"), Some(PhaseStatus::Completed));
+        assert_eq!(state.phase("other"), None);
+        assert_eq!(
+            state.phases().collect::<Vec<_>>(),
+            [("train", PhaseStatus::Completed)]
+        );
+    }
+}
