@@ -144,14 +144,14 @@ fn syntax_error(fault: Fault, path: &Path) -> StateError {
     let shown = text.floor_char_boundary(span.start + CONTEXT);
     span.end = span.end.min(shown);
     text.truncate(shown);
-    StateError::Syntax(SyntaxError {
+    StateError::Syntax(Box::new(SyntaxError {
         path: path.to_owned(),
         line,
         text,
         span,
         what,
         remedy,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> SyntaxError {
         match understand(bytes, Path::new("run/.experiment_state")) {
-            Err(StateError::Syntax(error)) => error,
+            Err(StateError::Syntax(error)) => *error,
             other => panic!("{other:?}"),
         }
     }
@@ -174,7 +174,7 @@ mod tests {
         );
         assert_eq!(&error.text[error.span.clone()], "compelted");
         assert_eq!(
-            StateError::Syntax(error).to_string(),
+            StateError::Syntax(Box::new(error)).to_string(),
             "run/.experiment_state:3:12: `compelted` is not a status\n  did you mean `completed`? \
              A phase is one of: pending, in_progress, completed, failed, skipped"
         );

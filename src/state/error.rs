@@ -45,7 +45,7 @@ pub enum StateError {
         limit: u64,
     },
     /// A line of the file is no line of a state file.
-    Syntax(SyntaxError),
+    Syntax(Box<SyntaxError>),
     /// The file was written by a newer program.
     NewerVersion {
         /// The state file.
@@ -58,7 +58,7 @@ pub enum StateError {
     /// Another process has the run in use.
     Locked {
         /// Who holds it.
-        owner: Owner,
+        owner: Box<Owner>,
         /// The state file.
         path: PathBuf,
     },

@@ -37,7 +37,7 @@ impl Lock {
             Ok(()) => None,
             Err(Errno::AGAIN | Errno::ACCESS) => {
                 return Err(StateError::Locked {
-                    owner: read_owner(&file),
+                    owner: Box::new(read_owner(&file)),
                     path: shown.to_owned(),
                 });
             }
@@ -124,7 +124,7 @@ mod tests {
         match Lock::take(home.path(), &state_file) {
             Err(StateError::Locked { owner, path }) => {
                 assert_eq!(
-                    owner,
+                    *owner,
                     Owner {
                         since: owner.since,
                         ..Owner::this_process()

@@ -316,7 +316,7 @@ mod tests {
             let result = patched(theirs.clone(), &merge(&base, &ours, &theirs));
             for phase in ["a", "b", "c"] {
                 let [b, o, t] = [&base, &ours, &theirs].map(|state| state.phase(phase) == Some(PhaseStatus::Completed));
-                if (o && !b) || (t && !b) || (o && t) {
+                if (o || t) && !b || (o && t) {
                     prop_assert_eq!(result.phase(phase), Some(PhaseStatus::Completed));
                 }
             }
