@@ -45,7 +45,7 @@ pub enum StateError {
         limit: u64,
     },
     /// A line of the file is no line of a state file.
-    Syntax(SyntaxError),
+    Syntax(Box<SyntaxError>),
     /// The file was written by a newer program.
     NewerVersion {
         /// The state file.
@@ -58,7 +58,7 @@ pub enum StateError {
     /// Another process has the run in use.
     Locked {
         /// Who holds it.
-        owner: Owner,
+        owner: Box<Owner>,
         /// The state file.
         path: PathBuf,
     },
@@ -115,9 +115,16 @@ impl StateError {
                 path.display()
             ),
             StateError::Locked { owner, path } => {
-                format!("{} is in use by {owner}. Nothing was changed.", path.display())
+                format!(
+                    "{} is in use by {owner}. Nothing was changed.",
+                    path.display()
+                )
             }
-            StateError::BadChange { section, key, problem } => {
+            StateError::BadChange {
+                section,
+                key,
+                problem,
+            } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
             StateError::Io {
@@ -126,7 +133,11 @@ impl StateError {
                 unchanged,
                 source,
             } => {
-                let end = if *unchanged { ". Nothing was changed." } else { "" };
+                let end = if *unchanged {
+                    ". Nothing was changed."
+                } else {
+                    ""
+                };
                 format!("cannot {doing} {}: {source}{end}", path.display())
             }
         }
@@ -136,11 +147,12 @@ impl StateError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             StateError::NotFound { .. } => Some("name a run directory or its `.experiment_state`".to_owned()),
-            StateError::AlreadyExists { .. } => Some("go on with that run, or choose another run directory".to_owned()),
-            StateError::IsDirectory { path } => Some(format!(
-                "name the file inside it: {}",
-                path.join(".experiment_state").display()
-            )),
+            StateError::AlreadyExists { .. } => {
+                Some("go on with that run, or choose another run directory".to_owned())
+            }
+            StateError::IsDirectory { path } => {
+                Some(format!("name the file inside it: {}", path.join(".experiment_state").display()))
+            }
             StateError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("look at its owner and mode with `ls -l`, and make it readable for you".to_owned())
             }
@@ -201,6 +213,12 @@ impl SyntaxError {
     }
 
     fn headline(&self) -> String {
-        format!("{}:{}:{}: {}", self.path.display(), self.line, self.column(), self.what)
+        format!(
+            "{}:{}:{}: {}",
+            self.path.display(),
+            self.line,
+            self.column(),
+            self.what
+        )
     }
 }

@@ -31,12 +31,13 @@ impl Lock {
     /// [`StateError::Locked`] when another process has it, [`StateError::Io`].
     pub(super) fn take(private_directory: &Path, shown: &Path) -> Result<Self, StateError> {
         let path = lock_path(private_directory);
-        let file = disk::open_lock_file(&path).map_err(disk::failure("open the lock", &path, true))?;
+        let file =
+            disk::open_lock_file(&path).map_err(disk::failure("open the lock", &path, true))?;
         let warning = match set_lock(file.as_raw_fd()) {
             Ok(()) => None,
             Err(Errno::AGAIN | Errno::ACCESS) => {
                 return Err(StateError::Locked {
-                    owner: read_owner(&file),
+                    owner: Box::new(read_owner(&file)),
                     path: shown.to_owned(),
                 });
             }
@@ -49,7 +50,10 @@ impl Lock {
         };
         // The record only tells others who it is; a full disk must not stop a run that could go on.
         let _ = disk::overwrite(&file, &Owner::this_process().to_record());
-        Ok(Lock { _file: file, warning })
+        Ok(Lock {
+            _file: file,
+            warning,
+        })
     }
 }
 
@@ -66,7 +70,10 @@ fn lock_path(private_directory: &Path) -> PathBuf {
 /// The record of whoever holds the lock. It may be in the middle of being written: then look again, a little.
 fn read_owner(file: &File) -> Owner {
     for _ in 0..5 {
-        if let Some(owner) = disk::content(file).ok().and_then(|text| Owner::from_record(&text)) {
+        if let Some(owner) = disk::content(file)
+            .ok()
+            .and_then(|text| Owner::from_record(&text))
+        {
             return owner;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -80,7 +87,8 @@ fn set_lock(descriptor: RawFd) -> Result<(), Errno> {
 
 fn is_locked(descriptor: RawFd) -> bool {
     let mut lock = whole_file();
-    control(descriptor, libc::F_OFD_GETLK, &mut lock).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
+    control(descriptor, libc::F_OFD_GETLK, &mut lock).is_ok()
+        && i32::from(lock.l_type) != libc::F_UNLCK
 }
 
 fn whole_file() -> libc::flock {
@@ -116,7 +124,7 @@ mod tests {
         match Lock::take(home.path(), &state_file) {
             Err(StateError::Locked { owner, path }) => {
                 assert_eq!(
-                    owner,
+                    *owner,
                     Owner {
                         since: owner.since,
                         ..Owner::this_process()
@@ -136,7 +144,10 @@ mod tests {
         assert_eq!(holder(home.path()), None);
         let held = Lock::take(home.path(), Path::new("state")).unwrap();
         for _ in 0..2 {
-            assert_eq!(holder(home.path()).map(|owner| owner.pid), Some(std::process::id()));
+            assert_eq!(
+                holder(home.path()).map(|owner| owner.pid),
+                Some(std::process::id())
+            );
         }
         assert!(Lock::take(home.path(), Path::new("state")).is_err());
         drop(held);

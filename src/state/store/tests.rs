@@ -1,11 +1,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::process::Command;
 
 use assert_fs::TempDir;
 
 use super::super::status::PhaseStatus;
 use super::*;
+
+mod edits;
+mod failures;
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {
@@ -16,7 +18,8 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let home = TempDir::new().unwrap();
-        let store = Store::create(&home.path().join(".experiment_state"), "# a run", first()).unwrap();
+        let store =
+            Store::create(&home.path().join(".experiment_state"), "# a run", first()).unwrap();
         Run { home, store }
     }
 
@@ -75,7 +78,9 @@ fn a_new_file_reads_like_the_guides() {
     assert_eq!(run.names(), [".experiment_state", ".experiment_state.d"]);
     assert_eq!(
         run.store.private_dir(),
-        fs::canonicalize(run.home.path()).unwrap().join(".experiment_state.d")
+        fs::canonicalize(run.home.path())
+            .unwrap()
+            .join(".experiment_state.d")
     );
     assert_eq!(run.store.path(), run.file());
 }
@@ -89,7 +94,10 @@ fn what_is_committed_is_there_when_the_store_is_opened_again() {
     drop(run.store);
     let store = Store::open(&run.home.path().join(".experiment_state")).unwrap();
     assert_eq!(store.state().phase("train"), Some(PhaseStatus::Completed));
-    assert_eq!(store.state().get("checkpoints", "checkpoint_path"), Some("ckpt/9"));
+    assert_eq!(
+        store.state().get("checkpoints", "checkpoint_path"),
+        Some("ckpt/9")
+    );
 }
 
 #[test]
@@ -108,7 +116,11 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
         let before = fs::read_to_string(&source).unwrap();
         fs::write(&file, &before).unwrap();
         let mut store = Store::open(&file).unwrap();
-        let old = store.state().get("phases", "phase1_statistical").unwrap().to_owned();
+        let old = store
+            .state()
+            .get("phases", "phase1_statistical")
+            .unwrap()
+            .to_owned();
         store
             .commit(phase("phase1_statistical", "failed").set("metadata", "last_phase_start", "7"))
             .unwrap();
@@ -120,7 +132,11 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
         assert_eq!(
             after,
             before
-                .replacen(&format!("phase1_statistical={old}"), "phase1_statistical=failed", 1)
+                .replacen(
+                    &format!("phase1_statistical={old}"),
+                    "phase1_statistical=failed",
+                    1
+                )
                 .replacen(start, "last_phase_start=7", 1),
             "{}",
             source.display()
@@ -132,7 +148,9 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
 fn an_event_that_alters_nothing_is_not_written() {
     let mut run = Run::new();
     let before = fs::metadata(run.file()).unwrap().ino();
-    run.store.commit(phase("train", "pending").remove("none", "x")).unwrap();
+    run.store
+        .commit(phase("train", "pending").remove("none", "x"))
+        .unwrap();
     assert_eq!(run.store.refresh().unwrap(), Vec::<String>::new());
     assert_eq!(fs::metadata(run.file()).unwrap().ino(), before);
 }
@@ -161,7 +179,10 @@ fn an_empty_file_is_a_run_with_nothing_done() {
     let mut store = Store::open(&file).unwrap();
     assert_eq!(store.state().sections().count(), 0);
     store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(fs::read_to_string(&file).unwrap(), "[phases]\ntrain=completed\n");
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "[phases]\ntrain=completed\n"
+    );
     assert_eq!(store.take_notes(), Vec::<String>::new());
 }
 
@@ -175,7 +196,10 @@ fn one_run_has_one_writer_and_readers_do_not_mind() {
     );
     assert!(error.to_string().contains("in use by pid"), "{error}");
     assert_eq!(read(&run.file()).unwrap().phases().count(), 2);
-    assert_eq!(holder(&run.file()).map(|owner| owner.pid), Some(std::process::id()));
+    assert_eq!(
+        holder(&run.file()).map(|owner| owner.pid),
+        Some(std::process::id())
+    );
     let Run { home, store } = run;
     drop(store);
     assert_eq!(holder(&home.path().join(".experiment_state")), None);
@@ -186,7 +210,10 @@ fn one_run_has_one_writer_and_readers_do_not_mind() {
 fn looking_makes_nothing() {
     let home = TempDir::new().unwrap();
     let file = home.path().join(".experiment_state");
-    assert!(matches!(Store::open(&file), Err(StateError::NotFound { .. })));
+    assert!(matches!(
+        Store::open(&file),
+        Err(StateError::NotFound { .. })
+    ));
     fs::write(&file, "[phases]\n").unwrap();
     read(&file).unwrap();
     assert_eq!(holder(&file), None);
@@ -253,221 +280,4 @@ fn what_the_file_cannot_hold_is_refused_before_anything_is_written() {
     }
     assert_eq!(run.text(), before);
     assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
-}
-
-#[test]
-fn an_edit_during_the_run_is_obeyed_and_told_once() {
-    let mut run = Run::new();
-    run.store.commit(phase("train", "completed")).unwrap();
-    run.edit("train=completed", "# once more, please\ntrain = pending");
-    assert_eq!(
-        run.store.refresh().unwrap(),
-        ["edited by hand: train=pending (was completed)"]
-    );
-    assert_eq!(run.store.refresh().unwrap(), Vec::<String>::new());
-    assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
-    run.store.commit(phase("train", "completed")).unwrap();
-    assert!(
-        run.text().contains("# once more, please\ntrain = completed\n"),
-        "{}",
-        run.text()
-    );
-}
-
-#[test]
-fn an_edit_and_an_event_at_once_are_both_kept() {
-    let mut run = Run::new();
-    run.edit("eval=pending", "eval=skipped\n\n[mine]\nnote=keep me");
-    run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(
-        run.store.take_notes(),
-        [
-            "edited by hand: eval=skipped (was pending)",
-            "edited by hand: [mine] note=keep me (was not there)"
-        ]
-    );
-    assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-    assert_eq!(run.status("eval"), Some(PhaseStatus::Skipped));
-    assert!(run.text().ends_with("eval=skipped\n\n[mine]\nnote=keep me\n"));
-}
-
-#[test]
-fn a_phase_that_completes_while_it_is_edited_stays_completed() {
-    let mut run = Run::new();
-    run.edit("train=pending", "train=failed");
-    run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-    assert!(run.store.take_notes()[0].contains("kept completed"));
-}
-
-#[test]
-fn an_edit_of_the_same_length_is_seen() {
-    let mut run = Run::new();
-    run.edit("train=pending", "train=skipped");
-    run.store.commit(phase("eval", "completed")).unwrap();
-    assert_eq!(run.status("train"), Some(PhaseStatus::Skipped));
-}
-
-#[test]
-fn a_file_broken_during_the_run_is_kept_aside_and_written_anew() {
-    let mut run = Run::new();
-    run.edit("train=pending", "train=compelted");
-    let broken = run.text();
-    run.store.commit(phase("eval", "completed")).unwrap();
-    assert_eq!(
-        fs::read_to_string(run.home.path().join(".experiment_state.rejected-1")).unwrap(),
-        broken
-    );
-    let notes = run.store.take_notes().join("\n");
-    for part in [
-        "experiment_state:7:7: `compelted` is not a status",
-        "did you mean `completed`",
-        "rejected-1",
-    ] {
-        assert!(notes.contains(part), "{part:?} is not in {notes}");
-    }
-    assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
-    assert_eq!(run.status("eval"), Some(PhaseStatus::Completed));
-    assert_eq!(
-        run.names(),
-        [
-            ".experiment_state",
-            ".experiment_state.d",
-            ".experiment_state.rejected-1"
-        ]
-    );
-}
-
-#[test]
-fn a_file_that_vanished_or_was_emptied_is_written_anew() {
-    let mut run = Run::new();
-    run.store.commit(phase("train", "completed")).unwrap();
-    let before = run.text();
-    fs::remove_file(run.file()).unwrap();
-    assert!(run.store.refresh().unwrap()[0].contains("written anew"));
-    assert_eq!(run.text(), before);
-    fs::write(run.file(), "").unwrap();
-    run.store.commit(phase("eval", "completed")).unwrap();
-    assert!(run.store.take_notes()[0].contains("written anew"));
-    assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-    assert_eq!(run.status("eval"), Some(PhaseStatus::Completed));
-}
-
-#[test]
-fn a_file_cut_short_does_not_count_as_an_edit() {
-    let mut run = Run::new();
-    run.store
-        .commit(phase("train", "completed").set("results", "accuracy", "0.875"))
-        .unwrap();
-    let text = run.text();
-    // Cut in the middle of a key, of a status, of a version.
-    for end in ["accu", "eval=pen", "version=3."] {
-        let cut = text.find(end).unwrap() + end.len();
-        fs::write(run.file(), &text[..cut]).unwrap();
-        assert!(run.store.refresh().unwrap()[0].contains("rejected-"), "{end}");
-        assert_eq!(run.text(), text, "{end}");
-    }
-}
-
-#[test]
-fn an_editor_that_leaves_out_the_last_line_end_is_understood() {
-    let mut run = Run::new();
-    let text = run.text().replacen("train=pending", "train=completed", 1);
-    fs::write(run.file(), text.trim_end()).unwrap();
-    assert_eq!(
-        run.store.refresh().unwrap(),
-        ["edited by hand: train=completed (was pending)"]
-    );
-    assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-}
-
-#[test]
-fn a_line_that_is_taken_out_is_gone() {
-    let mut run = Run::new();
-    run.edit("train=pending\n", "");
-    assert_eq!(run.store.refresh().unwrap(), ["removed by hand: train (was pending)"]);
-    assert_eq!(run.status("train"), None);
-}
-
-#[test]
-fn a_write_that_cannot_begin_leaves_file_and_memory_as_they_were() {
-    let mut run = Run::new();
-    let before = run.text();
-    // A directory where the new text is to be written.
-    let in_the_way = run.home.path().join(".experiment_state.tmp");
-    fs::create_dir(&in_the_way).unwrap();
-    let error = run.store.commit(phase("train", "completed")).unwrap_err();
-    assert!(matches!(error, StateError::Io { unchanged: true, .. }), "{error}");
-    assert_eq!(run.text(), before);
-    assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
-    fs::remove_dir(in_the_way).unwrap();
-    run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(run.text(), before.replacen("train=pending", "train=completed", 1));
-}
-
-#[test]
-fn an_edit_is_not_lost_when_the_write_after_it_fails() {
-    let mut run = Run::new();
-    run.edit("eval=pending", "eval=skipped");
-    let in_the_way = run.home.path().join(".experiment_state.tmp");
-    fs::create_dir(&in_the_way).unwrap();
-    run.store.commit(phase("train", "completed")).unwrap_err();
-    assert_eq!(run.store.take_notes(), Vec::<String>::new());
-    assert_eq!(run.store.state().phase("eval"), Some(PhaseStatus::Pending));
-    fs::remove_dir(in_the_way).unwrap();
-    run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(run.store.take_notes(), ["edited by hand: eval=skipped (was pending)"]);
-    assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-    assert_eq!(run.status("eval"), Some(PhaseStatus::Skipped));
-}
-
-/// The limit counts for a whole process, so the test runs itself once more.
-#[test]
-fn a_write_that_fails_in_the_middle_leaves_the_old_file_whole() {
-    const CHILD: &str = "JUMAR_TEST_FILE_SIZE_LIMIT";
-    if let Some(folder) = std::env::var_os(CHILD) {
-        return commit_with_a_file_size_limit(Path::new(&folder));
-    }
-    let run = Run::new();
-    let before = run.text();
-    let Run { home, store } = run;
-    drop(store);
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "--nocapture",
-            "state::store::tests::a_write_that_fails_in_the_middle_leaves_the_old_file_whole",
-        ])
-        .env(CHILD, home.path())
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("1 passed"), "{output:?}");
-    assert_eq!(
-        fs::read_to_string(home.path().join(".experiment_state")).unwrap(),
-        before
-    );
-    assert!(!home.path().join(".experiment_state.tmp").exists());
-}
-
-fn commit_with_a_file_size_limit(folder: &Path) {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-
-    let mut store = Store::open(&folder.join(".experiment_state")).unwrap();
-    // SAFETY: ignoring a signal runs no code of ours in a handler.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-    setrlimit(
-        Resource::Fsize,
-        Rlimit {
-            current: Some(1000),
-            maximum: Some(1000),
-        },
-    )
-    .unwrap();
-    let error = store
-        .commit(phase("train", "completed").set("x", "y", "z".repeat(2000)))
-        .unwrap_err();
-    assert!(error.to_string().contains("Nothing was changed."), "{error}");
-    assert_eq!(store.state().phase("train"), Some(PhaseStatus::Pending));
-    store.commit(phase("eval", "pending")).unwrap();
 }
