@@ -44,8 +44,7 @@ pub(super) fn understand(bytes: &[u8], path: &Path) -> Result<(Document, State),
     }
     for (phase, word) in state.section("phases") {
         if let Err(unknown) = word.parse::<PhaseStatus>() {
-            let fault =
-                document.fault_in_value("phases", phase, unknown.to_string(), unknown.remedy());
+            let fault = document.fault_in_value("phases", phase, unknown.to_string(), unknown.remedy());
             return Err(syntax_error(fault, path));
         }
     }
@@ -60,9 +59,7 @@ pub(super) fn value_problem(section: &str, key: &str, value: &str) -> Option<Str
             Err(unknown) => Some(format!("{unknown}; {}", unknown.remedy())),
         },
         ("metadata", "version") => match compare_to_newest(value) {
-            Some(Ordering::Greater) => {
-                Some(format!("version {value} is newer than {KNOWN_VERSION}"))
-            }
+            Some(Ordering::Greater) => Some(format!("version {value} is newer than {KNOWN_VERSION}")),
             Some(_) => None,
             None => Some(format!("`{value}` is no version number")),
         },
@@ -88,23 +85,13 @@ fn compare_to_newest(version: &str) -> Option<Ordering> {
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, Fault> {
-    let (at, what, remedy) = match (
-        bytes.iter().position(|byte| *byte == 0),
-        std::str::from_utf8(bytes),
-    ) {
+    let (at, what, remedy) = match (bytes.iter().position(|byte| *byte == 0), std::str::from_utf8(bytes)) {
         (None, Ok(text)) => return Ok(text),
-        (Some(nul), utf8)
-            if utf8
-                .as_ref()
-                .err()
-                .is_none_or(|error| nul <= error.valid_up_to()) =>
-        {
-            (
-                nul,
-                "there is a NUL byte",
-                "the file was damaged: put an older copy back, or take the NUL bytes out with `tr -d '\\000'`",
-            )
-        }
+        (Some(nul), utf8) if utf8.as_ref().err().is_none_or(|error| nul <= error.valid_up_to()) => (
+            nul,
+            "there is a NUL byte",
+            "the file was damaged: put an older copy back, or take the NUL bytes out with `tr -d '\\000'`",
+        ),
         (_, utf8) => (
             utf8.err().map_or(0, |error| error.valid_up_to()),
             "this is not UTF-8 text",
@@ -221,32 +208,18 @@ mod tests {
                 Err(StateError::NewerVersion { .. })
             )
         };
-        for newer in [
-            "3.3.0",
-            "3.10.0",
-            "4.0.0",
-            "4",
-            "10.0",
-            "99999999999999999999999",
-        ] {
+        for newer in ["3.3.0", "3.10.0", "4.0.0", "4", "10.0", "99999999999999999999999"] {
             assert!(verdict(newer), "{newer}");
         }
         for known in ["3.1.0", "3.2.0", "3.2.99", "3", "2.9", "3.2.0-beta", ""] {
             assert!(!verdict(known), "{known}");
         }
-        assert!(
-            refusal(b"[metadata]\nversion=new\n")
-                .what
-                .contains("no version number")
-        );
+        assert!(refusal(b"[metadata]\nversion=new\n").what.contains("no version number"));
     }
 
     #[test]
     fn a_value_that_would_be_refused_in_the_file_is_known_beforehand() {
-        assert!(
-            value_problem("phases", "x", "complted")
-                .is_some_and(|problem| problem.contains("`completed`"))
-        );
+        assert!(value_problem("phases", "x", "complted").is_some_and(|problem| problem.contains("`completed`")));
         assert!(value_problem("metadata", "version", "9.0").is_some());
         assert_eq!(value_problem("phases", "x", "skipped"), None);
         assert_eq!(value_problem("datasets", "x", "anything"), None);

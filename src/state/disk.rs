@@ -53,9 +53,7 @@ pub(super) fn read(file: &Path, shown: &Path) -> Result<Vec<u8>, StateError> {
 pub(super) fn size(file: &Path, shown: &Path) -> Result<u64, StateError> {
     let metadata = fs::metadata(file).map_err(|error| unreadable(error, shown))?;
     if metadata.is_dir() {
-        return Err(StateError::IsDirectory {
-            path: shown.to_owned(),
-        });
+        return Err(StateError::IsDirectory { path: shown.to_owned() });
     }
     if !metadata.is_file() {
         return Err(unreadable(io::Error::other("it is no regular file"), shown));
@@ -113,9 +111,7 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), StateError> {
     match fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         Err(error) => Err(failure("make the directory", directory, true)(error)),
-        Ok(()) => {
-            sync_directory(above).map_err(failure("make durable the new entry of", above, true))
-        }
+        Ok(()) => sync_directory(above).map_err(failure("make durable the new entry of", above, true)),
     }
 }
 
@@ -138,13 +134,7 @@ impl Replacement {
         let beside = hidden_sibling(target, "tmp");
         let model = fs::metadata(target).ok();
         let mode = if model.is_some() { 0o600 } else { 0o666 };
-        let create = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(&beside)
-        };
+        let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
         let mut file = create()
             .or_else(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => fs::remove_file(&beside).and_then(|()| create()),
@@ -174,11 +164,7 @@ impl Replacement {
                 failure("replace", &self.target, true)(error)
             })?;
         }
-        sync_directory(parent(&self.target)).map_err(failure(
-            "make durable the new text of",
-            &self.target,
-            false,
-        ))
+        sync_directory(parent(&self.target)).map_err(failure("make durable the new text of", &self.target, false))
     }
 }
 
@@ -204,9 +190,7 @@ pub(super) fn keep_aside(file: &Path) -> Result<PathBuf, StateError> {
         }
         // Not every file system has hard links.
         let kept = fs::hard_link(file, &aside).or_else(|_| fs::copy(file, &aside).map(|_| ()));
-        return kept
-            .map(|()| aside)
-            .map_err(failure("keep aside", file, true));
+        return kept.map(|()| aside).map_err(failure("keep aside", file, true));
     }
     Err(failure("keep aside", file, true)(Errno::EXIST.into()))
 }
@@ -285,14 +269,7 @@ fn take_over_owner(file: &File, model: &Metadata) -> io::Result<()> {
 fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(directory)?.sync_all() {
         // Some file systems have no such operation; they give what they can.
-        Err(error)
-            if matches!(
-                Errno::from_io_error(&error),
-                Some(Errno::INVAL | Errno::OPNOTSUPP)
-            ) =>
-        {
-            Ok(())
-        }
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP)) => Ok(()),
         other => other,
     }
 }

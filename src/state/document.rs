@@ -85,11 +85,7 @@ impl Document {
         let first_end = body.find('\n').map_or("", |end| &body[..end]);
         let mut document = Document {
             byte_order_mark,
-            line_end: if first_end.ends_with('\r') {
-                "\r\n"
-            } else {
-                "\n"
-            },
+            line_end: if first_end.ends_with('\r') { "\r\n" } else { "\n" },
             ..Document::default()
         };
         for (index, raw) in body.split_inclusive('\n').enumerate() {
@@ -120,9 +116,7 @@ impl Document {
     #[cfg(test)]
     pub(super) fn get(&self, section: &str, key: &str) -> Option<&str> {
         let (block, line) = self.place(section, key)?;
-        self.blocks[block].lines[line]
-            .key_and_value()
-            .map(|(_, value)| value)
+        self.blocks[block].lines[line].key_and_value().map(|(_, value)| value)
     }
 
     /// Applies one change. A key that is there gets its value in its place; a new key comes at the end of its
@@ -138,11 +132,7 @@ impl Document {
     pub(super) fn state(&self) -> State {
         let mut state = State::default();
         for (index, block) in self.blocks.iter().enumerate() {
-            let mut entries = block
-                .lines
-                .iter()
-                .filter_map(Line::key_and_value)
-                .peekable();
+            let mut entries = block.lines.iter().filter_map(Line::key_and_value).peekable();
             if index == 0 && entries.peek().is_none() {
                 continue;
             }
@@ -155,13 +145,7 @@ impl Document {
     }
 
     /// The fault that lies in the value of a key: the caller says what is wrong with it. Costs a walk over the file.
-    pub(super) fn fault_in_value(
-        &self,
-        section: &str,
-        key: &str,
-        what: String,
-        remedy: String,
-    ) -> Fault {
+    pub(super) fn fault_in_value(&self, section: &str, key: &str, what: String, remedy: String) -> Fault {
         let Some((block, line)) = self.place(section, key) else {
             return Fault {
                 line: 1,
@@ -202,11 +186,7 @@ impl Document {
     }
 
     fn remove(&mut self, section: &str, key: &str) {
-        if let Some((block, line)) = self
-            .sections
-            .get_mut(section)
-            .and_then(|found| found.keys.remove(key))
-        {
+        if let Some((block, line)) = self.sections.get_mut(section).and_then(|found| found.keys.remove(key)) {
             self.blocks[block].lines[line].clear();
         }
     }
@@ -258,8 +238,7 @@ impl Document {
         let last = self.blocks.len() - 1;
         self.terminate_before(last, self.blocks[last].lines.len());
         let block = &mut self.blocks[last];
-        let has_text =
-            !block.header.is_empty() || block.lines.iter().any(|line| !line.raw().is_empty());
+        let has_text = !block.header.is_empty() || block.lines.iter().any(|line| !line.raw().is_empty());
         let ends_blank = block
             .lines
             .iter()
@@ -296,11 +275,7 @@ impl Document {
     fn terminate_before(&mut self, block: usize, at: usize) {
         let line_end = self.line_end;
         let found = &mut self.blocks[block];
-        if !found.lines[..at]
-            .iter_mut()
-            .rev()
-            .any(|line| line.terminate(line_end))
-        {
+        if !found.lines[..at].iter_mut().rev().any(|line| line.terminate(line_end)) {
             terminate(&mut found.header, line_end);
         }
     }
@@ -308,11 +283,7 @@ impl Document {
     fn line_number(&self, block: usize, line: usize) -> usize {
         let lines_of = |block: &Block, upto: usize| {
             let header = usize::from(!block.header.is_empty());
-            header
-                + block.lines[..upto]
-                    .iter()
-                    .filter(|line| !line.is_removed())
-                    .count()
+            header + block.lines[..upto].iter().filter(|line| !line.is_removed()).count()
         };
         let before: usize = self.blocks[..block]
             .iter()

@@ -115,16 +115,9 @@ impl StateError {
                 path.display()
             ),
             StateError::Locked { owner, path } => {
-                format!(
-                    "{} is in use by {owner}. Nothing was changed.",
-                    path.display()
-                )
+                format!("{} is in use by {owner}. Nothing was changed.", path.display())
             }
-            StateError::BadChange {
-                section,
-                key,
-                problem,
-            } => {
+            StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
             StateError::Io {
@@ -133,11 +126,7 @@ impl StateError {
                 unchanged,
                 source,
             } => {
-                let end = if *unchanged {
-                    ". Nothing was changed."
-                } else {
-                    ""
-                };
+                let end = if *unchanged { ". Nothing was changed." } else { "" };
                 format!("cannot {doing} {}: {source}{end}", path.display())
             }
         }
@@ -147,12 +136,11 @@ impl StateError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             StateError::NotFound { .. } => Some("name a run directory or its `.experiment_state`".to_owned()),
-            StateError::AlreadyExists { .. } => {
-                Some("go on with that run, or choose another run directory".to_owned())
-            }
-            StateError::IsDirectory { path } => {
-                Some(format!("name the file inside it: {}", path.join(".experiment_state").display()))
-            }
+            StateError::AlreadyExists { .. } => Some("go on with that run, or choose another run directory".to_owned()),
+            StateError::IsDirectory { path } => Some(format!(
+                "name the file inside it: {}",
+                path.join(".experiment_state").display()
+            )),
             StateError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("look at its owner and mode with `ls -l`, and make it readable for you".to_owned())
             }
@@ -213,12 +201,6 @@ impl SyntaxError {
     }
 
     fn headline(&self) -> String {
-        format!(
-            "{}:{}:{}: {}",
-            self.path.display(),
-            self.line,
-            self.column(),
-            self.what
-        )
+        format!("{}:{}:{}: {}", self.path.display(), self.line, self.column(), self.what)
     }
 }

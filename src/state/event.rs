@@ -40,12 +40,7 @@ impl Event {
 
     /// Adds: this key gets this value. The value is the text of one line; text that may hold line ends or blanks
     /// at its ends has to go through [`super::value::encode`] first, or the commit refuses it.
-    pub fn set(
-        mut self,
-        section: impl Into<String>,
-        key: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn set(mut self, section: impl Into<String>, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.changes.push(Change {
             section: section.into(),
             key: key.into(),
@@ -128,21 +123,14 @@ mod tests {
     #[test]
     fn changes_that_alter_nothing_are_not_part_of_the_effect() {
         let mut state = State::default();
-        for change in &Event::new("x")
-            .set("a", "x", "1")
-            .set("a", "y", "2")
-            .changes
-        {
+        for change in &Event::new("x").set("a", "x", "1").set("a", "y", "2").changes {
             state.apply(change);
         }
         let event = Event::new("x")
             .set("a", "x", "1")
             .remove("a", "none")
             .set("a", "y", "3");
-        assert_eq!(
-            event.effect_on(&state),
-            Event::new("x").set("a", "y", "3").changes
-        );
+        assert_eq!(event.effect_on(&state), Event::new("x").set("a", "y", "3").changes);
     }
 
     #[test]
@@ -154,27 +142,13 @@ mod tests {
             .set("a", "x", "3");
         assert_eq!(
             event.effect_on(&State::default()),
-            Event::new("x")
-                .set("a", "x", "3")
-                .set("b", "x", "2")
-                .changes
+            Event::new("x").set("a", "x", "3").set("b", "x", "2").changes
         );
     }
 
     #[test]
     fn names_that_would_not_read_back_are_refused() {
-        for key in [
-            "",
-            " a",
-            "a ",
-            "a=b",
-            "[a",
-            "#a",
-            ";a",
-            "a\nb",
-            "\u{feff}a",
-            "a\0",
-        ] {
+        for key in ["", " a", "a ", "a=b", "[a", "#a", ";a", "a\nb", "\u{feff}a", "a\0"] {
             assert!(key_problem(key).is_some(), "{key:?}");
         }
         for key in ["a", "a b", "a:b", "ключ", "a#b", "\"a\""] {
@@ -191,10 +165,6 @@ mod tests {
         for value in ["", "a", "a=b", "a # b", "\"a\\nb\""] {
             assert_eq!(problem(value), None, "{value:?}");
         }
-        assert!(
-            Event::new("x").remove("a]", "k").changes[0]
-                .problem()
-                .is_some()
-        );
+        assert!(Event::new("x").remove("a]", "k").changes[0].problem().is_some());
     }
 }

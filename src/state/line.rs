@@ -15,10 +15,7 @@ pub(super) struct Line {
 enum Kind {
     Blank,
     Comment,
-    Entry {
-        key: Range<usize>,
-        value: Range<usize>,
-    },
+    Entry { key: Range<usize>, value: Range<usize> },
     Removed,
 }
 
@@ -210,10 +207,7 @@ fn read_header(raw: &str, body: Range<usize>) -> Result<Range<usize>, Trouble> {
 fn no_equals(text: &str, span: Range<usize>) -> Trouble {
     let remedy = match text.split_once(':') {
         Some((key, value)) if !key.contains(char::is_whitespace) => {
-            format!(
-                "write `{key}={}`, or put a `#` before the line",
-                value.trim()
-            )
+            format!("write `{key}={}`, or put a `#` before the line", value.trim())
         }
         _ => "write `key=value`, or put a `#` before the line".to_owned(),
     };

@@ -31,8 +31,7 @@ impl Lock {
     /// [`StateError::Locked`] when another process has it, [`StateError::Io`].
     pub(super) fn take(private_directory: &Path, shown: &Path) -> Result<Self, StateError> {
         let path = lock_path(private_directory);
-        let file =
-            disk::open_lock_file(&path).map_err(disk::failure("open the lock", &path, true))?;
+        let file = disk::open_lock_file(&path).map_err(disk::failure("open the lock", &path, true))?;
         let warning = match set_lock(file.as_raw_fd()) {
             Ok(()) => None,
             Err(Errno::AGAIN | Errno::ACCESS) => {
@@ -50,10 +49,7 @@ impl Lock {
         };
         // The record only tells others who it is; a full disk must not stop a run that could go on.
         let _ = disk::overwrite(&file, &Owner::this_process().to_record());
-        Ok(Lock {
-            _file: file,
-            warning,
-        })
+        Ok(Lock { _file: file, warning })
     }
 }
 
@@ -70,10 +66,7 @@ fn lock_path(private_directory: &Path) -> PathBuf {
 /// The record of whoever holds the lock. It may be in the middle of being written: then look again, a little.
 fn read_owner(file: &File) -> Owner {
     for _ in 0..5 {
-        if let Some(owner) = disk::content(file)
-            .ok()
-            .and_then(|text| Owner::from_record(&text))
-        {
+        if let Some(owner) = disk::content(file).ok().and_then(|text| Owner::from_record(&text)) {
             return owner;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -87,8 +80,7 @@ fn set_lock(descriptor: RawFd) -> Result<(), Errno> {
 
 fn is_locked(descriptor: RawFd) -> bool {
     let mut lock = whole_file();
-    control(descriptor, libc::F_OFD_GETLK, &mut lock).is_ok()
-        && i32::from(lock.l_type) != libc::F_UNLCK
+    control(descriptor, libc::F_OFD_GETLK, &mut lock).is_ok() && i32::from(lock.l_type) != libc::F_UNLCK
 }
 
 fn whole_file() -> libc::flock {
@@ -144,10 +136,7 @@ mod tests {
         assert_eq!(holder(home.path()), None);
         let held = Lock::take(home.path(), Path::new("state")).unwrap();
         for _ in 0..2 {
-            assert_eq!(
-                holder(home.path()).map(|owner| owner.pid),
-                Some(std::process::id())
-            );
+            assert_eq!(holder(home.path()).map(|owner| owner.pid), Some(std::process::id()));
         }
         assert!(Lock::take(home.path(), Path::new("state")).is_err());
         drop(held);

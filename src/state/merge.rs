@@ -67,9 +67,7 @@ struct Sides<'a> {
 impl Sides<'_> {
     /// Whether our value is taken (else theirs is), and what to say about it.
     fn decide(&self) -> (bool, Option<String>) {
-        let Sides {
-            base, ours, theirs, ..
-        } = *self;
+        let Sides { base, ours, theirs, .. } = *self;
         let name = self.name();
         if theirs == ours {
             return (false, None);
@@ -98,19 +96,11 @@ impl Sides<'_> {
             "phases" if theirs == Some(COMPLETED) => (false, Some(self.edited())),
             "metadata" | "checkpoints" | "failures" => (
                 true,
-                Some(format!(
-                    "{name}: you {} while it changed; {}",
-                    wrote(),
-                    kept()
-                )),
+                Some(format!("{name}: you {} while it changed; {}", wrote(), kept())),
             ),
             _ if theirs.is_none() => (
                 true,
-                Some(format!(
-                    "{name}: you {} while it changed; {}",
-                    wrote(),
-                    kept()
-                )),
+                Some(format!("{name}: you {} while it changed; {}", wrote(), kept())),
             ),
             _ => (false, Some(self.edited())),
         }
@@ -119,10 +109,7 @@ impl Sides<'_> {
     fn edited(&self) -> String {
         let name = self.name();
         match (self.theirs, self.base) {
-            (Some(now), Some(before)) => format!(
-                "edited by hand: {name}={now} (was {})",
-                value_text(Some(before))
-            ),
+            (Some(now), Some(before)) => format!("edited by hand: {name}={now} (was {})", value_text(Some(before))),
             (Some(now), None) => format!("edited by hand: {name}={now} (was not there)"),
             (None, before) => format!("removed by hand: {name} (was {})", value_text(before)),
         }
@@ -169,8 +156,7 @@ mod tests {
         ours: Option<&str>,
         theirs: Option<&str>,
     ) -> (Option<String>, Vec<String>) {
-        let [base, ours, theirs] =
-            [base, ours, theirs].map(|value| state(&[(section, "k", value)]));
+        let [base, ours, theirs] = [base, ours, theirs].map(|value| state(&[(section, "k", value)]));
         let merged = merge(&base, &ours, &theirs);
         let result = patched(theirs, &merged);
         (result.get(section, "k").map(str::to_owned), merged.notes)
@@ -185,12 +171,7 @@ mod tests {
 
     #[test]
     fn an_edit_of_what_the_program_left_alone_is_obeyed_and_told() {
-        let (value, notes) = one(
-            "phases",
-            Some("completed"),
-            Some("completed"),
-            Some("pending"),
-        );
+        let (value, notes) = one("phases", Some("completed"), Some("completed"), Some("pending"));
         assert_eq!(value.as_deref(), Some("pending"));
         assert_eq!(notes, ["edited by hand: k=pending (was completed)"]);
         let (value, notes) = one("datasets", Some("x"), Some("x"), None);
@@ -203,12 +184,7 @@ mod tests {
 
     #[test]
     fn what_only_the_program_changed_is_not_talked_about() {
-        let (value, notes) = one(
-            "phases",
-            Some("pending"),
-            Some("in_progress"),
-            Some("pending"),
-        );
+        let (value, notes) = one("phases", Some("pending"), Some("in_progress"), Some("pending"));
         assert_eq!(value.as_deref(), Some("in_progress"));
         assert!(notes.is_empty());
     }
@@ -224,12 +200,7 @@ mod tests {
 
     #[test]
     fn a_phase_that_the_user_calls_completed_is() {
-        let (value, notes) = one(
-            "phases",
-            Some("in_progress"),
-            Some("failed"),
-            Some("completed"),
-        );
+        let (value, notes) = one("phases", Some("in_progress"), Some("failed"), Some("completed"));
         assert_eq!(value.as_deref(), Some("completed"));
         assert_eq!(notes, ["edited by hand: k=completed (was in_progress)"]);
     }
@@ -239,20 +210,10 @@ mod tests {
         for section in ["metadata", "checkpoints", "failures"] {
             let (value, notes) = one(section, Some("1"), Some("2"), Some("3"));
             assert_eq!(value.as_deref(), Some("2"));
-            assert_eq!(
-                notes,
-                [format!(
-                    "[{section}] k: you wrote 3 while it changed; kept 2"
-                )]
-            );
+            assert_eq!(notes, [format!("[{section}] k: you wrote 3 while it changed; kept 2")]);
         }
         for section in ["phases", "datasets", "mine"] {
-            let (value, notes) = one(
-                section,
-                Some("pending"),
-                Some("in_progress"),
-                Some("skipped"),
-            );
+            let (value, notes) = one(section, Some("pending"), Some("in_progress"), Some("skipped"));
             assert_eq!(value.as_deref(), Some("skipped"));
             assert_eq!(notes.len(), 1);
         }
@@ -262,10 +223,7 @@ mod tests {
     fn a_line_taken_out_does_not_take_the_programs_news_with_it() {
         let (value, notes) = one("phases", Some("pending"), Some("in_progress"), None);
         assert_eq!(value.as_deref(), Some("in_progress"));
-        assert_eq!(
-            notes,
-            ["k: you took it out while it changed; kept in_progress"]
-        );
+        assert_eq!(notes, ["k: you took it out while it changed; kept in_progress"]);
     }
 
     fn any_state() -> impl Strategy<Value = State> {

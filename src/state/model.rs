@@ -77,13 +77,8 @@ impl State {
     /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
     pub(super) fn open_section(&mut self, name: &str) -> &mut IndexMap<String, String> {
         if !self.sections.contains_key(name) {
-            let place = if name.is_empty() {
-                0
-            } else {
-                self.sections.len()
-            };
-            self.sections
-                .shift_insert(place, name.to_owned(), IndexMap::new());
+            let place = if name.is_empty() { 0 } else { self.sections.len() };
+            self.sections.shift_insert(place, name.to_owned(), IndexMap::new());
         }
         &mut self.sections[name]
     }
@@ -107,16 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_set_is_there_and_in_order() {
-        let state = state(&[
-            ("b", "y", Some("1")),
-            ("a", "x", Some("2")),
-            ("b", "a", Some("3")),
-        ]);
+        let state = state(&[("b", "y", Some("1")), ("a", "x", Some("2")), ("b", "a", Some("3"))]);
         assert_eq!(state.sections().collect::<Vec<_>>(), ["b", "a"]);
-        assert_eq!(
-            state.section("b").collect::<Vec<_>>(),
-            [("y", "1"), ("a", "3")]
-        );
+        assert_eq!(state.section("b").collect::<Vec<_>>(), [("y", "1"), ("a", "3")]);
         assert_eq!(state.get("a", "x"), Some("2"));
         assert_eq!(state.get("a", "y"), None);
         assert_eq!(state.section("none").count(), 0);
@@ -131,10 +119,7 @@ mod tests {
             ("a", "x", None),
             ("gone", "x", None),
         ]);
-        assert_eq!(
-            state.section("a").collect::<Vec<_>>(),
-            [("y", "2"), ("z", "3")]
-        );
+        assert_eq!(state.section("a").collect::<Vec<_>>(), [("y", "2"), ("z", "3")]);
         assert!(state.has_section("a"));
         assert!(!state.has_section("gone"));
     }
@@ -150,9 +135,6 @@ mod tests {
         let state = state(&[("phases", "train", Some("completed"))]);
         assert_eq!(state.phase("train"), Some(PhaseStatus::Completed));
         assert_eq!(state.phase("other"), None);
-        assert_eq!(
-            state.phases().collect::<Vec<_>>(),
-            [("train", PhaseStatus::Completed)]
-        );
+        assert_eq!(state.phases().collect::<Vec<_>>(), [("train", PhaseStatus::Completed)]);
     }
 }

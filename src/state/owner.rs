@@ -30,10 +30,7 @@ impl Owner {
     /// This process.
     pub(super) fn this_process() -> Self {
         Owner {
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             pid: std::process::id(),
             start_time: start_time(&disk::kernel_text("/proc/self/stat")).unwrap_or(0),
             boot_id: disk::kernel_text("/proc/sys/kernel/random/boot_id"),
@@ -96,10 +93,7 @@ impl Owner {
             }
             Err(_) => String::new(),
         };
-        format!(
-            "pid {} on {} (user {}{since})",
-            self.pid, self.host, self.user
-        )
+        format!("pid {} on {} (user {}{since})", self.pid, self.host, self.user)
     }
 }
 

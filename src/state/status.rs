@@ -108,14 +108,7 @@ mod tests {
 
     #[test]
     fn no_other_word_is_a_status() {
-        for word in [
-            "",
-            "Completed",
-            "done",
-            " completed",
-            "in-progress",
-            "running",
-        ] {
+        for word in ["", "Completed", "done", " completed", "in-progress", "running"] {
             assert!(word.parse::<PhaseStatus>().is_err(), "{word:?}");
         }
     }

@@ -56,10 +56,7 @@ impl Store {
     pub fn create(state_file: &Path, header: &str, first: Event) -> Result<Store, StateError> {
         check_event(&first)?;
         refuse_content(state_file, state_file)?;
-        if let Some(directory) = state_file
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        if let Some(directory) = state_file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             disk::create_directory(directory)?;
         }
         let file = disk::resolve(state_file).map_err(disk::failure("create", state_file, true))?;
@@ -180,10 +177,7 @@ impl Store {
     /// What the event comes to, given what was found in the file.
     fn draft(&mut self, event: &Event, found: &mut Found) -> Draft {
         let changes = event.effect_on(&self.state);
-        if let Found::Edited {
-            document, state, ..
-        } = found
-        {
+        if let Found::Edited { document, state, .. } = found {
             let theirs = std::mem::take(state);
             let mut ours = self.state.clone();
             for change in &changes {
@@ -307,9 +301,7 @@ pub fn holder(state_file: &Path) -> Option<Owner> {
 fn refuse_content(file: &Path, shown: &Path) -> Result<(), StateError> {
     match disk::size(file, shown) {
         Ok(0) | Err(StateError::NotFound { .. }) => Ok(()),
-        Ok(_) => Err(StateError::AlreadyExists {
-            path: shown.to_owned(),
-        }),
+        Ok(_) => Err(StateError::AlreadyExists { path: shown.to_owned() }),
         Err(error) => Err(error),
     }
 }
@@ -323,15 +315,10 @@ fn take_over(file: &Path, shown: &Path) -> Result<(PathBuf, Lock), StateError> {
 
 fn check_event(event: &Event) -> Result<(), StateError> {
     for change in &event.changes {
-        let value_problem =
-            || check::value_problem(&change.section, &change.key, change.value.as_deref()?);
+        let value_problem = || check::value_problem(&change.section, &change.key, change.value.as_deref()?);
         if let Some(problem) = change.problem().or_else(value_problem) {
             let (section, key) = (change.section.clone(), change.key.clone());
-            return Err(StateError::BadChange {
-                section,
-                key,
-                problem,
-            });
+            return Err(StateError::BadChange { section, key, problem });
         }
     }
     Ok(())

@@ -45,25 +45,14 @@ pub(super) enum Found {
 ///
 /// # Errors
 /// [`StateError::Unreadable`] and [`StateError::IsDirectory`]: nothing can be said about the content.
-pub(super) fn look(
-    file: &Path,
-    shown: &Path,
-    written: &[u8],
-    state: &State,
-) -> Result<Found, StateError> {
+pub(super) fn look(file: &Path, shown: &Path, written: &[u8], state: &State) -> Result<Found, StateError> {
     let mut last = read(file, shown)?;
     let mut agreed = 1;
     for _ in 1..LOOKS {
         if matches!(&last, Content::Bytes(bytes) if bytes == written) {
             return Ok(Found::Same);
         }
-        if agreed
-            >= if is_suspicious(&last, written) {
-                PATIENCE
-            } else {
-                2
-            }
-        {
+        if agreed >= if is_suspicious(&last, written) { PATIENCE } else { 2 } {
             break;
         }
         std::thread::sleep(PAUSE);
@@ -78,13 +67,9 @@ pub(super) fn look(
 pub(super) fn still_is(found: &Found, file: &Path, shown: &Path, written: &[u8]) -> bool {
     match (found, read(file, shown)) {
         (Found::Same, Ok(Content::Bytes(now))) => now == written,
-        (
-            Found::Edited { bytes, .. }
-            | Found::Broken {
-                bytes: Some(bytes), ..
-            },
-            Ok(Content::Bytes(now)),
-        ) => now == *bytes,
+        (Found::Edited { bytes, .. } | Found::Broken { bytes: Some(bytes), .. }, Ok(Content::Bytes(now))) => {
+            now == *bytes
+        }
         (Found::Broken { bytes: None, .. }, Ok(Content::TooLarge(_))) => true,
         (Found::Vanished, Ok(now)) => is_nothing(&now),
         _ => false,
@@ -138,11 +123,7 @@ fn judge(content: Content, shown: &Path, written: &[u8], before: &State) -> Foun
             ),
             bytes: Some(bytes),
         },
-        Ok((document, state)) => Found::Edited {
-            document,
-            state,
-            bytes,
-        },
+        Ok((document, state)) => Found::Edited { document, state, bytes },
         Err(error) => Found::Broken {
             why: error.to_string(),
             bytes: Some(bytes),
@@ -151,9 +132,7 @@ fn judge(content: Content, shown: &Path, written: &[u8], before: &State) -> Foun
 }
 
 fn lacks_keys_of(before: &State, now: &State) -> bool {
-    before.sections().any(|name| {
-        before
-            .section(name)
-            .any(|(key, _)| now.get(name, key).is_none())
-    })
+    before
+        .sections()
+        .any(|name| before.section(name).any(|(key, _)| now.get(name, key).is_none()))
 }

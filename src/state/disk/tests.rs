@@ -7,13 +7,7 @@ use super::*;
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .expect("it is a directory")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     names
@@ -64,16 +58,7 @@ fn a_rename_that_fails_leaves_the_old_and_nothing_beside_it() {
     fs::create_dir(&target).unwrap();
     fs::write(target.join("x"), "").unwrap();
     let error = replace(&target, "new").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StateError::Io {
-                unchanged: true,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StateError::Io { unchanged: true, .. }), "{error}");
     assert!(error.to_string().contains("Nothing was changed."));
     assert_eq!(names(home.path()), ["state"]);
 }
@@ -88,14 +73,8 @@ fn links_are_resolved_to_the_file_they_mean() {
     symlink("link", root.join("second")).unwrap();
     symlink("real/not_yet", root.join("dangling")).unwrap();
     symlink("circle", root.join("circle")).unwrap();
-    assert_eq!(
-        resolve(&root.join("second")).unwrap(),
-        root.join("real/state")
-    );
-    assert_eq!(
-        resolve(&root.join("dangling")).unwrap(),
-        root.join("real/not_yet")
-    );
+    assert_eq!(resolve(&root.join("second")).unwrap(), root.join("real/state"));
+    assert_eq!(resolve(&root.join("dangling")).unwrap(), root.join("real/not_yet"));
     assert_eq!(resolve(&root.join("new")).unwrap(), root.join("new"));
     assert!(resolve(&root.join("circle")).is_err());
     assert!(resolve(&root.join("none/new")).is_err());
@@ -107,10 +86,7 @@ fn a_file_kept_aside_gets_the_first_free_number() {
     let file = home.path().join("state");
     fs::write(&file, "broken").unwrap();
     fs::write(home.path().join("state.rejected-1"), "older").unwrap();
-    assert_eq!(
-        keep_aside(&file).unwrap(),
-        home.path().join("state.rejected-2")
-    );
+    assert_eq!(keep_aside(&file).unwrap(), home.path().join("state.rejected-2"));
     replace(&file, "new").unwrap();
     assert_eq!(
         fs::read_to_string(home.path().join("state.rejected-2")).unwrap(),
@@ -144,10 +120,7 @@ fn what_is_no_readable_file_is_told_apart() {
     .unwrap();
     assert!(matches!(ask("pipe"), StateError::Unreadable { .. }));
 
-    File::create(path("big"))
-        .unwrap()
-        .set_len(100 << 20)
-        .unwrap();
+    File::create(path("big")).unwrap().set_len(100 << 20).unwrap();
     assert_eq!(
         ask("big").headline(),
         format!(
@@ -174,8 +147,5 @@ fn private_files_are_hidden_whatever_the_state_file_is_called() {
         private_directory(Path::new("r/.experiment_state")),
         Path::new("r/.experiment_state.d")
     );
-    assert_eq!(
-        private_directory(Path::new("r/state")),
-        Path::new("r/.state.d")
-    );
+    assert_eq!(private_directory(Path::new("r/state")), Path::new("r/.state.d"));
 }

@@ -45,10 +45,7 @@ fn a_key_that_stands_right_above_the_next_header_is_changed_in_place() {
 fn an_empty_value_in_the_last_section_is_filled_in() {
     let (_, text) = bash_files().swap_remove(0);
     let changed = after(&text, event().set("failures", "last_failure", "training"));
-    assert_eq!(
-        changed,
-        text.replacen("last_failure=\n", "last_failure=training\n", 1)
-    );
+    assert_eq!(changed, text.replacen("last_failure=\n", "last_failure=training\n", 1));
 }
 
 #[test]
@@ -70,19 +67,10 @@ fn a_comment_survives_every_rewrite() {
 
 #[test]
 fn a_new_key_ends_the_last_line_of_a_file_that_does_not_end_in_a_line_end() {
-    assert_eq!(
-        after("[a]\nx=1", event().set("a", "y", "2")),
-        "[a]\nx=1\ny=2\n"
-    );
+    assert_eq!(after("[a]\nx=1", event().set("a", "y", "2")), "[a]\nx=1\ny=2\n");
     assert_eq!(after("[a]", event().set("a", "y", "2")), "[a]\ny=2\n");
-    assert_eq!(
-        after("[a]", event().set("b", "y", "2")),
-        "[a]\n\n[b]\ny=2\n"
-    );
-    assert_eq!(
-        after("# c", event().set("b", "y", "2")),
-        "# c\n\n[b]\ny=2\n"
-    );
+    assert_eq!(after("[a]", event().set("b", "y", "2")), "[a]\n\n[b]\ny=2\n");
+    assert_eq!(after("# c", event().set("b", "y", "2")), "# c\n\n[b]\ny=2\n");
     assert_eq!(after("[a]\nx=1", event().set("a", "x", "2")), "[a]\nx=2");
 }
 
@@ -111,10 +99,7 @@ fn a_repeated_header_joins_its_sections() {
         [("x", "1"), ("z", "3")]
     );
     assert_eq!(document.state().sections().collect::<Vec<_>>(), ["a", "b"]);
-    let changed = after(
-        "[a]\nx=1\n[b]\ny=2\n[a]\nz=3\n",
-        event().set("a", "new", "4"),
-    );
+    let changed = after("[a]\nx=1\n[b]\ny=2\n[a]\nz=3\n", event().set("a", "new", "4"));
     assert_eq!(changed, "[a]\nx=1\n[b]\ny=2\n[a]\nz=3\nnew=4\n");
 }
 
@@ -122,20 +107,14 @@ fn a_repeated_header_joins_its_sections() {
 fn a_repeated_key_names_both_lines() {
     let fault = Document::parse("[a]\nx=1\n# c\n[b]\nx=1\n[a]\n  x = 2\n").unwrap_err();
     assert_eq!((fault.line, &fault.text[fault.span.clone()]), (7, "x"));
-    assert_eq!(
-        fault.what,
-        "`x` is set twice in [a], the first time in line 2"
-    );
+    assert_eq!(fault.what, "`x` is set twice in [a], the first time in line 2");
 }
 
 #[test]
 fn keys_before_any_section_are_kept_and_can_be_set() {
     let text = "top=1\n\n[a]\nx=2\n";
     assert_eq!(parse(text).get("", "top"), Some("1"));
-    assert_eq!(
-        after(text, event().set("", "more", "3")),
-        "top=1\nmore=3\n\n[a]\nx=2\n"
-    );
+    assert_eq!(after(text, event().set("", "more", "3")), "top=1\nmore=3\n\n[a]\nx=2\n");
 }
 
 #[test]
@@ -144,10 +123,7 @@ fn a_removed_line_leaves_no_trace_and_the_numbers_of_the_others() {
     document.apply(&event().remove("a", "x").changes[0]);
     assert_eq!(document.to_string(), "[a]\ny=2\n\n[phases]\nt=3\n");
     let fault = document.fault_in_value("phases", "t", String::new(), String::new());
-    assert_eq!(
-        (fault.line, fault.text.as_str(), fault.span),
-        (5, "t=3", 2..3)
-    );
+    assert_eq!((fault.line, fault.text.as_str(), fault.span), (5, "t=3", 2..3));
 }
 
 #[test]
@@ -210,11 +186,7 @@ fn any_text() -> impl Strategy<Value = String> {
     let end = prop_oneof![4 => Just("\n"), 1 => Just("\r\n")];
     let lines = prop::collection::vec((any_line(), end), 0..12);
     (any::<bool>(), lines, any::<bool>()).prop_map(|(mark, lines, ended)| {
-        let mut text = if mark {
-            "\u{feff}".to_owned()
-        } else {
-            String::new()
-        };
+        let mut text = if mark { "\u{feff}".to_owned() } else { String::new() };
         for (line, end) in &lines {
             text.push_str(line);
             text.push_str(end);
@@ -229,11 +201,7 @@ fn any_text() -> impl Strategy<Value = String> {
 fn any_change() -> impl Strategy<Value = Change> {
     let section = prop_oneof!["[pqrs]", Just(String::new())];
     let value = prop::option::weighted(0.8, "([!-~é]([ -~é]{0,6}[!-~é])?)?");
-    (section, "[a-g]", value).prop_map(|(section, key, value)| Change {
-        section,
-        key,
-        value,
-    })
+    (section, "[a-g]", value).prop_map(|(section, key, value)| Change { section, key, value })
 }
 
 proptest! {

@@ -18,8 +18,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let home = TempDir::new().unwrap();
-        let store =
-            Store::create(&home.path().join(".experiment_state"), "# a run", first()).unwrap();
+        let store = Store::create(&home.path().join(".experiment_state"), "# a run", first()).unwrap();
         Run { home, store }
     }
 
@@ -78,9 +77,7 @@ fn a_new_file_reads_like_the_guides() {
     assert_eq!(run.names(), [".experiment_state", ".experiment_state.d"]);
     assert_eq!(
         run.store.private_dir(),
-        fs::canonicalize(run.home.path())
-            .unwrap()
-            .join(".experiment_state.d")
+        fs::canonicalize(run.home.path()).unwrap().join(".experiment_state.d")
     );
     assert_eq!(run.store.path(), run.file());
 }
@@ -94,10 +91,7 @@ fn what_is_committed_is_there_when_the_store_is_opened_again() {
     drop(run.store);
     let store = Store::open(&run.home.path().join(".experiment_state")).unwrap();
     assert_eq!(store.state().phase("train"), Some(PhaseStatus::Completed));
-    assert_eq!(
-        store.state().get("checkpoints", "checkpoint_path"),
-        Some("ckpt/9")
-    );
+    assert_eq!(store.state().get("checkpoints", "checkpoint_path"), Some("ckpt/9"));
 }
 
 #[test]
@@ -116,11 +110,7 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
         let before = fs::read_to_string(&source).unwrap();
         fs::write(&file, &before).unwrap();
         let mut store = Store::open(&file).unwrap();
-        let old = store
-            .state()
-            .get("phases", "phase1_statistical")
-            .unwrap()
-            .to_owned();
+        let old = store.state().get("phases", "phase1_statistical").unwrap().to_owned();
         store
             .commit(phase("phase1_statistical", "failed").set("metadata", "last_phase_start", "7"))
             .unwrap();
@@ -132,11 +122,7 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
         assert_eq!(
             after,
             before
-                .replacen(
-                    &format!("phase1_statistical={old}"),
-                    "phase1_statistical=failed",
-                    1
-                )
+                .replacen(&format!("phase1_statistical={old}"), "phase1_statistical=failed", 1)
                 .replacen(start, "last_phase_start=7", 1),
             "{}",
             source.display()
@@ -148,9 +134,7 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
 fn an_event_that_alters_nothing_is_not_written() {
     let mut run = Run::new();
     let before = fs::metadata(run.file()).unwrap().ino();
-    run.store
-        .commit(phase("train", "pending").remove("none", "x"))
-        .unwrap();
+    run.store.commit(phase("train", "pending").remove("none", "x")).unwrap();
     assert_eq!(run.store.refresh().unwrap(), Vec::<String>::new());
     assert_eq!(fs::metadata(run.file()).unwrap().ino(), before);
 }
@@ -179,10 +163,7 @@ fn an_empty_file_is_a_run_with_nothing_done() {
     let mut store = Store::open(&file).unwrap();
     assert_eq!(store.state().sections().count(), 0);
     store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(
-        fs::read_to_string(&file).unwrap(),
-        "[phases]\ntrain=completed\n"
-    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "[phases]\ntrain=completed\n");
     assert_eq!(store.take_notes(), Vec::<String>::new());
 }
 
@@ -196,10 +177,7 @@ fn one_run_has_one_writer_and_readers_do_not_mind() {
     );
     assert!(error.to_string().contains("in use by pid"), "{error}");
     assert_eq!(read(&run.file()).unwrap().phases().count(), 2);
-    assert_eq!(
-        holder(&run.file()).map(|owner| owner.pid),
-        Some(std::process::id())
-    );
+    assert_eq!(holder(&run.file()).map(|owner| owner.pid), Some(std::process::id()));
     let Run { home, store } = run;
     drop(store);
     assert_eq!(holder(&home.path().join(".experiment_state")), None);
@@ -210,10 +188,7 @@ fn one_run_has_one_writer_and_readers_do_not_mind() {
 fn looking_makes_nothing() {
     let home = TempDir::new().unwrap();
     let file = home.path().join(".experiment_state");
-    assert!(matches!(
-        Store::open(&file),
-        Err(StateError::NotFound { .. })
-    ));
+    assert!(matches!(Store::open(&file), Err(StateError::NotFound { .. })));
     fs::write(&file, "[phases]\n").unwrap();
     read(&file).unwrap();
     assert_eq!(holder(&file), None);

@@ -15,8 +15,7 @@ fn an_edit_during_the_run_is_obeyed_and_told_once() {
     assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
     run.store.commit(phase("train", "completed")).unwrap();
     assert!(
-        run.text()
-            .contains("# once more, please\ntrain = completed\n"),
+        run.text().contains("# once more, please\ntrain = completed\n"),
         "{}",
         run.text()
     );
@@ -36,10 +35,7 @@ fn an_edit_and_an_event_at_once_are_both_kept() {
     );
     assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
     assert_eq!(run.status("eval"), Some(PhaseStatus::Skipped));
-    assert!(
-        run.text()
-            .ends_with("eval=skipped\n\n[mine]\nnote=keep me\n")
-    );
+    assert!(run.text().ends_with("eval=skipped\n\n[mine]\nnote=keep me\n"));
 }
 
 #[test]
@@ -115,10 +111,7 @@ fn a_file_cut_short_does_not_count_as_an_edit() {
     for end in ["accu", "eval=pen", "version=3."] {
         let cut = text.find(end).unwrap() + end.len();
         fs::write(run.file(), &text[..cut]).unwrap();
-        assert!(
-            run.store.refresh().unwrap()[0].contains("rejected-"),
-            "{end}"
-        );
+        assert!(run.store.refresh().unwrap()[0].contains("rejected-"), "{end}");
         assert_eq!(run.text(), text, "{end}");
     }
 }
@@ -139,9 +132,6 @@ fn an_editor_that_leaves_out_the_last_line_end_is_understood() {
 fn a_line_that_is_taken_out_is_gone() {
     let mut run = Run::new();
     run.edit("train=pending\n", "");
-    assert_eq!(
-        run.store.refresh().unwrap(),
-        ["removed by hand: train (was pending)"]
-    );
+    assert_eq!(run.store.refresh().unwrap(), ["removed by hand: train (was pending)"]);
     assert_eq!(run.status("train"), None);
 }

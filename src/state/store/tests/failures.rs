@@ -12,24 +12,12 @@ fn a_write_that_cannot_begin_leaves_file_and_memory_as_they_were() {
     let in_the_way = run.home.path().join(".experiment_state.tmp");
     fs::create_dir(&in_the_way).unwrap();
     let error = run.store.commit(phase("train", "completed")).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StateError::Io {
-                unchanged: true,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StateError::Io { unchanged: true, .. }), "{error}");
     assert_eq!(run.text(), before);
     assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
     fs::remove_dir(in_the_way).unwrap();
     run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(
-        run.text(),
-        before.replacen("train=pending", "train=completed", 1)
-    );
+    assert_eq!(run.text(), before.replacen("train=pending", "train=completed", 1));
 }
 
 #[test]
@@ -43,10 +31,7 @@ fn an_edit_is_not_lost_when_the_write_after_it_fails() {
     assert_eq!(run.store.state().phase("eval"), Some(PhaseStatus::Pending));
     fs::remove_dir(in_the_way).unwrap();
     run.store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(
-        run.store.take_notes(),
-        ["edited by hand: eval=skipped (was pending)"]
-    );
+    assert_eq!(run.store.take_notes(), ["edited by hand: eval=skipped (was pending)"]);
     assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
     assert_eq!(run.status("eval"), Some(PhaseStatus::Skipped));
 }
@@ -72,10 +57,7 @@ fn a_write_that_fails_in_the_middle_leaves_the_old_file_whole() {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{output:?}"
-    );
+    assert!(output.status.success() && told.contains("1 passed"), "{output:?}");
     assert_eq!(
         fs::read_to_string(home.path().join(".experiment_state")).unwrap(),
         before
@@ -100,10 +82,7 @@ fn commit_with_a_file_size_limit(folder: &Path) {
     let error = store
         .commit(phase("train", "completed").set("x", "y", "z".repeat(2000)))
         .unwrap_err();
-    assert!(
-        error.to_string().contains("Nothing was changed."),
-        "{error}"
-    );
+    assert!(error.to_string().contains("Nothing was changed."), "{error}");
     assert_eq!(store.state().phase("train"), Some(PhaseStatus::Pending));
     store.commit(phase("eval", "pending")).unwrap();
 }
