@@ -106,7 +106,15 @@ fn natural(name: &str) -> Vec<(String, u64, String)> {
         let (text, after) = rest.split_at(letters);
         let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
         let (number, after) = after.split_at(digits);
-        parts.push((text.to_string(), number.parse().unwrap_or(u64::MAX), number.to_string()));
+        parts.push((
+            text.to_string(),
+            if number.is_empty() {
+                0
+            } else {
+                number.parse().unwrap_or(u64::MAX)
+            },
+            number.to_string(),
+        ));
         rest = after;
     }
     parts
@@ -120,6 +128,6 @@ mod tests {
     fn epoch_9_comes_before_epoch_10() {
         let mut names = ["epoch10", "epoch9", "epoch010x", "a", "epoch"];
         names.sort_by_key(|n| natural(n));
-        assert_eq!(names, ["a", "epoch", "epoch9", "epoch10", "epoch010x"]);
+        assert_eq!(names, ["a", "epoch", "epoch9", "epoch010x", "epoch10"]);
     }
 }
