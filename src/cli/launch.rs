@@ -13,7 +13,7 @@ use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
-    STATE_FILE, Session, create_run, locate, preview, recorded_parameters, reopen_run, take_over,
+    STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -266,7 +266,15 @@ impl Begun {
             hash: &hash,
         };
         let notes = match self.store {
-            Some(store) => reopen_run(session, store, Some(script))?,
+            Some(store) => {
+                if !wait_for_what_runs(session, store.state())? {
+                    return Ok(Done::Walked(Report {
+                        interrupted: true,
+                        ..Report::default()
+                    }));
+                }
+                reopen_run(session, store, Some(script))?
+            }
             None => {
                 create_run(session, script)?;
                 vec![]
@@ -337,6 +345,21 @@ impl Begun {
         }
         Ok(())
     }
+}
+
+/// Waits for what the last host left running; `false` when jumar was asked to stop first.
+fn wait_for_what_runs(session: &Session, state: &State) -> Result<bool, CliError> {
+    for process in left_running(state, &session.absolute_directory()?) {
+        let text = format!(
+            "waiting for process {}, which the last host left running: {}",
+            process.pid, process.command
+        );
+        session.observer.note(&text);
+        if !process.wait(&session.stop) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl From<BeginError> for CliError {

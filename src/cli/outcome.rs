@@ -26,7 +26,7 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
         printer.raw_stderr(&format!("\n{}", banner(session, report, printer)));
     } else if report.interrupted {
         printer.info(&format!(
-            "Stopped; what was running is pending again. To go on:\n  {}",
+            "\nStopped; what was running is pending again. To go on:\n  {}",
             resume_command(session)
         ));
     } else if report.is_complete() && !as_json {

@@ -16,7 +16,7 @@ mod stop;
 pub use command::{Command, Program, Stdin};
 pub use error::ExecError;
 pub use executor::{Executor, Exit, Status, Stopped};
-pub use local::{CAPTURE_LIMIT, DEFAULT_GRACE, LOOK_UP_LIMIT, Local, LookUp, look_up};
+pub use local::{CAPTURE_LIMIT, DEFAULT_GRACE, LOOK_UP_LIMIT, Living, Local, LookUp, living_with, look_up};
 pub use log::{LogFollower, tail};
 pub use signals::install_signal_handlers;
 pub use stop::{StopLevel, StopSignal};

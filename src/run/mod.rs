@@ -37,5 +37,5 @@ pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use records::{STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
 pub use recovery::{Decision, Overrides};
-pub use resume::{ResumeNote, take_over};
+pub use resume::{ResumeNote, left_running, take_over};
 pub use session::{Mode, Session};

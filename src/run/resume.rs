@@ -1,7 +1,10 @@
 //! Taking over a run that ended: what the last host left in progress is pending again, and is said so.
 
+use std::path::Path;
+
 use super::records;
 use super::{AttemptOutcome, attempts};
+use crate::exec::{Living, living_with};
 use crate::state::{Event, PhaseStatus, State};
 
 /// Something that was found when a run was taken up again.
@@ -43,4 +46,14 @@ pub fn take_over(state: &State) -> (Vec<Event>, Vec<ResumeNote>) {
         events.push(records::phase_interrupted(phase, known.len() as u32, ended.as_ref()));
     }
     (events, notes)
+}
+
+/// Commands of phases in progress that go on although the host that started them is gone. A second copy beside a living
+/// one would write over its results: whoever takes the run over waits for them first.
+pub fn left_running(state: &State, run_directory: &Path) -> Vec<Living> {
+    let directory = run_directory.to_string_lossy();
+    let in_progress = state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress);
+    in_progress
+        .flat_map(|(phase, _)| living_with(&[("JUMAR_RUN_DIR", &directory), ("JUMAR_PHASE", phase)]))
+        .collect()
 }

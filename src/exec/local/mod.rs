@@ -9,6 +9,7 @@ mod capture;
 mod children;
 mod launch;
 mod leader;
+mod living;
 mod look_up;
 mod oom;
 mod process_table;
@@ -21,5 +22,6 @@ mod watch;
 mod tests;
 
 pub use capture::CAPTURE_LIMIT;
+pub use living::{Living, living_with};
 pub use look_up::{LOOK_UP_LIMIT, LookUp, look_up};
 pub use runner::{DEFAULT_GRACE, Local};
