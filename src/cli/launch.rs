@@ -281,7 +281,7 @@ impl Begun {
             }
         };
         let directory = session.directory.path()?;
-        self.watcher.begin(session.plan().len());
+        self.watcher.begin();
         session.observer.note(&format!(
             "{} {}",
             if self.resumed { "resuming" } else { "run" },

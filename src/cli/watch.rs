@@ -58,9 +58,9 @@ impl Watcher {
         }
     }
 
-    /// A run of so many phases begins.
-    pub(super) fn begin(&self, phases: usize) {
-        let _ = self.progress.set(Progress::new(&self.printer, phases));
+    /// A run begins.
+    pub(super) fn begin(&self) {
+        let _ = self.progress.set(Progress::new(&self.printer, 0));
     }
 
     /// Nothing more comes.
@@ -227,9 +227,9 @@ impl Observer for Watcher {
         });
     }
 
-    fn plan_grew(&self, phases: usize) {
+    fn phases_expected(&self, more: usize) {
         if let Some(progress) = self.progress.get() {
-            progress.set_total(phases);
+            progress.expect_more(more);
         }
     }
 

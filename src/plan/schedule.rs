@@ -119,16 +119,12 @@ impl Schedule {
     /// A phase ended. `Waiting` puts it back as one that has not begun, and it is not tried again in this walk.
     pub fn finished(&mut self, here: usize, standing: Standing) {
         self.standing[here] = standing;
-        for arrow in std::mem::take(&mut self.dependents[here])
-            .into_iter()
-            .collect::<Vec<_>>()
-        {
-            if standing.satisfies(arrow.any) {
-                self.unmet[arrow.to] = self.unmet[arrow.to].saturating_sub(1);
-                self.note_ready(arrow.to);
-            }
-            self.dependents[here].push(arrow);
+        let arrows = std::mem::take(&mut self.dependents[here]);
+        for arrow in arrows.iter().filter(|a| standing.satisfies(a.any)) {
+            self.unmet[arrow.to] = self.unmet[arrow.to].saturating_sub(1);
+            self.note_ready(arrow.to);
         }
+        self.dependents[here] = arrows;
     }
 
     /// Completed phases that wait for this one: what they were made from has changed.
@@ -150,6 +146,12 @@ impl Schedule {
         }
         self.unmet[here] = unmet;
         self.note_ready(here);
+    }
+
+    /// How many phases wait and were asked for.
+    pub fn waiting(&self) -> usize {
+        let asked = self.standing.iter().zip(&self.selected);
+        asked.filter(|&(s, selected)| *selected && *s == Standing::Waiting).count()
     }
 
     /// How a phase stands.

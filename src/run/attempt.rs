@@ -143,9 +143,7 @@ impl Attempt {
                 return Err(DeclareError::Plan(Box::new(error)));
             }
         }
-        let total = plan.len();
         drop(plan);
-        self.session.observer.plan_grew(total);
         lock(&self.progress).declared.push(name.clone());
         let known = self.session.ledger.read(|state| state.phase(&name).is_some());
         if !known {

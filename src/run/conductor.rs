@@ -189,6 +189,7 @@ impl Conductor {
                 schedule.set_back(&plan, position);
             }
         }
+        self.session.observer.phases_expected(schedule.waiting());
         let phases = (0..plan.len()).map(|p| blank_report(&plan, p)).collect();
         Ok(Walk {
             schedule,
@@ -238,6 +239,7 @@ impl Conductor {
     fn settle(&self, walk: &mut Walk, position: usize, end: End) -> Result<(), WalkError> {
         let plan = self.session.plan();
         walk.schedule.extend(&plan);
+        self.session.observer.phases_expected(plan.len() - walk.phases.len());
         for new in walk.phases.len()..plan.len() {
             walk.phases.push(blank_report(&plan, new));
         }
@@ -272,6 +274,7 @@ impl Conductor {
         if phase.rerun_when_stale && walk.schedule.is_selected(dependent) {
             self.session.ledger.commit(records::phase_set_back(&phase.name))?;
             walk.schedule.set_back(plan, dependent);
+            self.session.observer.phases_expected(1);
             self.session.observer.note(&format!(
                 "{} runs again: {cause} has completed since it did",
                 phase.name

@@ -20,8 +20,8 @@ pub trait Observer: Send + Sync {
     fn command_planned(&self, phase: &str, step: Option<&str>, command: &str);
     /// A dry run cannot know what follows in this phase.
     fn unknown_from_here(&self, phase: &str, why: &str);
-    /// A running phase declared others: so many there are now.
-    fn plan_grew(&self, phases: usize);
+    /// So many phases, beside those told of before, are going to run unless what they wait for fails.
+    fn phases_expected(&self, more: usize);
     /// A phase completed.
     fn phase_completed(&self, phase: &str, seconds: f64);
     /// A phase failed for good.
@@ -50,7 +50,7 @@ impl Observer for SilentObserver {
     fn command_finished(&self, _: &str) {}
     fn command_planned(&self, _: &str, _: Option<&str>, _: &str) {}
     fn unknown_from_here(&self, _: &str, _: &str) {}
-    fn plan_grew(&self, _: usize) {}
+    fn phases_expected(&self, _: usize) {}
     fn phase_completed(&self, _: &str, _: f64) {}
     fn phase_failed(&self, _: &str, _: &Failure) {}
     fn phase_retried(&self, _: &str, _: &Failure, _: &str) {}

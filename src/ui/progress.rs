@@ -127,9 +127,9 @@ impl Progress {
         }
     }
 
-    /// Changes the number of phases, as when a running phase declares more.
-    pub fn set_total(&self, total: usize) {
-        self.shared.total.store(total, Ordering::Relaxed);
+    /// Raises the number of phases, as when a running phase declares more.
+    pub fn expect_more(&self, more: usize) {
+        self.shared.total.fetch_add(more, Ordering::Relaxed);
     }
 
     /// A phase starts; `detail` says what it does first, and may be empty. Phases are numbered in
