@@ -34,6 +34,10 @@ pub struct Phase {
     pub gpus: usize,
     /// The most time that one attempt may take.
     pub timeout: Option<Duration>,
+    /// The most time that a command may go without output and without a new checkpoint.
+    pub stall: Option<Duration>,
+    /// Where checkpoints appear while it runs: a glob pattern.
+    pub checkpoints: Option<String>,
     /// How often a failed attempt is tried again when no recovery policy has an opinion.
     pub retries: u32,
     /// Changes to the environment of its commands; `None` removes a variable.

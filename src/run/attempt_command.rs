@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attempt::lock;
+use super::checkpoint_watch::CheckpointJudge;
 use super::failure::{Evidence, Problem};
+use super::watchdog::{Orders, Watched, watched};
 use super::{Attempt, Mode, records};
 use crate::exec::{self, Command, ExecError, Program, Status, Stdin, Stopped};
 
@@ -29,6 +31,8 @@ pub struct CommandRequest {
     pub cwd: Option<PathBuf>,
     /// The most time it may take.
     pub timeout: Option<Duration>,
+    /// The most time without output and without a new checkpoint, instead of the phase's. Captured output does not count.
+    pub stall: Option<Duration>,
     /// Whether to return what it writes to standard output.
     pub capture: bool,
     /// What it reads.
@@ -113,12 +117,17 @@ impl Attempt {
         identity.into_iter().map(|(n, v)| (n.to_string(), Some(v))).collect()
     }
 
-    /// Runs a command to its end, its output appended to the log. A dry run only shows it.
+    /// Runs a command to its end, its output appended to the log. A dry run only shows it. `judge` says which
+    /// of the phase's `checkpoints` are whole.
     ///
     /// # Errors
     /// [`Problem::Interrupted`] when jumar was asked to stop. A command that fails is no error: see
     /// [`CommandResult::evidence`].
-    pub fn run_command(&self, request: CommandRequest) -> Result<CommandResult, Problem> {
+    pub fn run_command(
+        &self,
+        request: CommandRequest,
+        judge: Option<CheckpointJudge<'_>>,
+    ) -> Result<CommandResult, Problem> {
         let step = self.step();
         let run_dir = self.session.directory.path().map_err(|e| self.broken(e.to_string()))?;
         let log = self.log_path(&run_dir, request.log.as_deref());
@@ -172,21 +181,22 @@ impl Attempt {
         self.session
             .observer
             .command_started(&self.phase.name, &shown, &log, from);
-        let outcome = self.session.executor.run(&command, &self.session.stop);
+        let orders = Orders {
+            log: &log,
+            stall: request.stall.or(self.phase.stall),
+            pattern: self.phase.checkpoints.clone(),
+            judge,
+        };
+        let ended = watched(self, orders, |stop| self.session.executor.run(&command, stop));
         self.session.observer.command_finished(&self.phase.name);
-        let result = self.judge(outcome, shown, log, from)?;
+        let result = self.judge(ended?, shown, log, from)?;
         lock(&self.progress).commands.push(result.clone());
         Ok(result)
     }
 
-    fn judge(
-        &self,
-        outcome: Result<exec::Exit, ExecError>,
-        command: String,
-        log: PathBuf,
-        from: u64,
-    ) -> Result<CommandResult, Problem> {
-        let exit = match outcome {
+    fn judge(&self, ended: Watched, command: String, log: PathBuf, from: u64) -> Result<CommandResult, Problem> {
+        let stalled = ended.stalled && !self.session.stop.is_requested();
+        let exit = match ended.outcome {
             Ok(exit) => exit,
             Err(ExecError::StopRequested { .. }) => {
                 self.note_stopped();
@@ -212,7 +222,7 @@ impl Attempt {
                 });
             }
         };
-        if exit.stopped == Some(Stopped::Interrupted) {
+        if exit.stopped == Some(Stopped::Interrupted) && !stalled {
             self.note_stopped();
             return Err(Problem::Interrupted);
         }
@@ -225,8 +235,13 @@ impl Attempt {
             Status::Signal(signal) => (None, Some(signal)),
         };
         let timed_out = exit.stopped == Some(Stopped::Timeout);
-        let failed = timed_out || code != Some(0);
-        let ended = match (timed_out, code, signal) {
+        let stalled = stalled && exit.stopped == Some(Stopped::Interrupted);
+        let failed = timed_out || stalled || code != Some(0);
+        let ended = match (timed_out || stalled, code, signal) {
+            (true, ..) if stalled => format!(
+                "stopped after {:.1} s: no output and no new checkpoint for too long",
+                exit.seconds
+            ),
             (true, ..) => format!("stopped after {:.1} s: its time was over", exit.seconds),
             (false, Some(code), _) => format!("ended with status {code}"),
             (false, None, signal) => format!("ended by signal {}", signal.unwrap_or(0)),
@@ -237,13 +252,14 @@ impl Attempt {
             vec![]
         };
         let message = match tail.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()) {
-            Some(last) if !timed_out => format!("{ended}: {}", shortened(last)),
+            Some(last) if !timed_out && !stalled => format!("{ended}: {}", shortened(last)),
             _ => ended,
         };
         let evidence = failed.then_some(Evidence {
             code,
             signal,
             timed_out,
+            stalled,
             interrupted: false,
             kernel_oom_kills: exit.kernel_oom_kills,
             errno: None,

@@ -14,6 +14,9 @@ pub struct Evidence {
     pub signal: Option<i32>,
     /// Whether jumar ended it because its time was over.
     pub timed_out: bool,
+    /// Whether jumar ended it because nothing came of it for too long (`stall`).
+    #[serde(default)]
+    pub stalled: bool,
     /// Whether jumar ended it because jumar was asked to stop.
     pub interrupted: bool,
     /// How many processes the kernel killed for want of memory meanwhile.

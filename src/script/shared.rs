@@ -11,11 +11,13 @@ use crate::run::{Bodies, Session};
 /// What is done when the script has declared everything, given its bodies.
 pub(super) type Walk = Box<dyn FnOnce(&dyn Bodies) + Send>;
 
-/// The body of a phase and the policy that comes with it.
+/// The body of a phase and the functions that come with it.
 #[derive(Clone)]
 pub(super) struct Body {
     pub closure: FnPtr,
     pub policy: Option<FnPtr>,
+    /// Says whether a checkpoint is whole.
+    pub complete_when: Option<FnPtr>,
 }
 
 /// Everything that a primitive may need besides its arguments.

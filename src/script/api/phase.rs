@@ -18,6 +18,9 @@ pub(in crate::script) const OPTIONS: &[&str] = &[
     "after_any",
     "gpus",
     "timeout",
+    "stall",
+    "checkpoints",
+    "complete_when",
     "retries",
     "on_failure",
     "env",
@@ -28,22 +31,15 @@ pub(in crate::script) const OPTIONS: &[&str] = &[
 ];
 
 /// Options that the product has a name for, and this version no meaning.
-const LATER: &[&str] = &[
-    "stall",
-    "needs",
-    "inputs",
-    "outputs",
-    "checkpoints",
-    "complete_when",
-    "slurm",
-    "executor",
-];
+const LATER: &[&str] = &["needs", "inputs", "outputs", "slurm", "executor"];
 
 const DOCS: &str = "Declares a phase. Nothing runs until the script has ended: the plan comes first.
 The value of `body` is kept as the phase's result (see `result`). What the body captured is a private copy, as it stood when the phase was declared.
 
 Options: `after` (name or list: these must have completed), `after_any` (these must have finished, completed or failed), `gpus` (how many it holds),
-`timeout` (\"12h\", for one attempt), `retries` (times that a failure is tried again when no policy has an opinion), `on_failure` (a policy, see `retry`),
+`timeout` (\"12h\", for one attempt), `stall` (\"10m\": a command without output and without a new checkpoint for that long is stopped),
+`checkpoints` (a pattern like \"ckpt/epoch*\": each one is recorded as training writes it, once it has not changed for 2 s or has a newer one beside it),
+`complete_when` (a function of a path that says whether that checkpoint is whole, instead), `retries` (times that a failure is tried again when no policy has an opinion), `on_failure` (a policy, see `retry`),
 `env` (variables for its commands; `()` removes one), `cwd` (their directory), `rerun: \"stale\"` (run again when something it waits for has completed since),
 `number` (what `--phase 3` means), `help` (one line).
 
@@ -88,6 +84,8 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         after_any: options.names("after_any")?,
         gpus: options.count("gpus")?.unwrap_or(0),
         timeout: options.duration("timeout")?,
+        stall: options.duration("stall")?,
+        checkpoints: pattern(&mut options)?,
         retries: options.count("retries")?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
         env: options.environment("env")?,
         cwd: options.path("cwd")?,
@@ -97,7 +95,11 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         declared_by: running.as_ref().map(|a| a.phase.name.clone()),
         origin,
     };
-    let policy = options.function("on_failure")?.map(own_closure);
+    let body = Body {
+        closure: own_closure(body),
+        policy: options.function("on_failure")?.map(own_closure),
+        complete_when: options.function("complete_when")?.map(own_closure),
+    };
     let added = match running {
         Some(attempt) => attempt.declare(phase),
         None => {
@@ -106,23 +108,22 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         }
     };
     match added {
-        Ok(()) => shared.keep_body(
-            name,
-            Body {
-                closure: own_closure(body),
-                policy,
-            },
-        ),
         // A phase that is tried again declares its children again: the newest body counts.
-        Err(crate::run::DeclareError::Again) => shared.keep_body(
-            name,
-            Body {
-                closure: own_closure(body),
-                policy,
-            },
-        ),
+        Ok(()) | Err(crate::run::DeclareError::Again) => shared.keep_body(name, body),
         Err(crate::run::DeclareError::Plan(error)) => return Err(mistake(error.to_string())),
         Err(crate::run::DeclareError::State(problem)) => return Err(raise_problem(problem)),
     }
     Ok(())
+}
+
+fn pattern(options: &mut Options) -> Outcome<Option<String>> {
+    let Some(pattern) = options.text("checkpoints")? else {
+        return Ok(None);
+    };
+    match glob::Pattern::new(&pattern) {
+        Ok(_) => Ok(Some(pattern)),
+        Err(error) => Err(mistake(format!(
+            "phase: `checkpoints`: `{pattern}` is no pattern: {error}"
+        ))),
+    }
 }

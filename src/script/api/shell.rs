@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
+use rhai::{Array, Dynamic, FnPtr, Map, Module, NativeCallContext};
 
 use super::failures::classify;
 use super::options::{Options, words_of};
 use super::{Outcome, define};
 use crate::exec::{ExecError, Program, Status, Stdin, Stopped, look_up};
-use crate::run::{CommandRequest, CommandResult, Failure};
+use crate::run::{CheckpointJudge, CommandRequest, CommandResult, Failure};
 use crate::script::current;
 use crate::script::fault::{failure_map, mistake, raise, raise_map, raise_problem, stop};
 use crate::script::shared::Shared;
+use crate::script::values::type_in_words;
 
 /// The options of `shell`.
-pub(in crate::script) const OPTIONS: &[&str] = &["env", "cwd", "timeout", "capture", "stdin", "check", "log"];
+pub(in crate::script) const OPTIONS: &[&str] = &["env", "cwd", "timeout", "stall", "capture", "stdin", "check", "log"];
 
 /// The most time that a look-up may take unless it says otherwise.
 const LOOK_UP_TIME: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ const LOOK_UP_TIME: Duration = Duration::from_secs(30);
 const SHELL: &str = "Runs a command inside a phase and waits for it; its output goes to the phase's log.
 A text goes through `bash -o pipefail -ec` (`sh -ec` where there is no bash); a list is run as it is, nothing quoted or split.
 
-Options: `env` (variables; `()` removes one), `cwd`, `timeout` (\"10m\"), `capture: true` (return what it writes to standard output), `stdin` (a text),
+Options: `env` (variables; `()` removes one), `cwd`, `timeout` (\"10m\"), `stall` (as the phase's), `capture: true` (return what it writes to standard output), `stdin` (a text),
 `check: false` (return instead of throwing when it fails), `log` (another log; a bare name lies under the run's `logs/`).
 
 Returns a map: `code`, `signal`, `stdout` (when captured), `seconds`, `max_rss` (KiB), `log`, and `kind` when it failed.
@@ -121,11 +122,15 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
         env: options.environment("env")?,
         cwd: options.path("cwd")?,
         timeout: options.duration("timeout")?,
+        stall: options.duration("stall")?,
         capture: options.switch("capture")?.unwrap_or(false),
         stdin: options.text("stdin")?.map_or(Stdin::Null, Stdin::Text),
         log: options.path("log")?,
     };
-    let result = attempt.run_command(request).map_err(raise_problem)?;
+    let complete_when = shared.body(&attempt.phase.name).and_then(|b| b.complete_when);
+    let is_whole = complete_when.map(|f| move |path: &str| is_whole(shared, context, &f, path));
+    let judge = is_whole.as_ref().map(|f| f as CheckpointJudge<'_>);
+    let result = attempt.run_command(request, judge).map_err(raise_problem)?;
     let kind = match &result.evidence {
         None => return Ok(as_map(result, None)),
         Some(evidence) => classify(shared, context, evidence)?,
@@ -150,6 +155,17 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
         ..Failure::default()
     };
     Err(raise_map(failure_map(&failure)))
+}
+
+/// What a script's `complete_when` says of a checkpoint.
+fn is_whole(shared: &Shared, context: &NativeCallContext, judge: &FnPtr, path: &str) -> Result<bool, String> {
+    let answer = shared
+        .libraries
+        .call(context, judge, (path.to_string(),))
+        .map_err(|error| error.to_string())?;
+    answer
+        .as_bool()
+        .map_err(|_| format!("it must return true or false, not {}", type_in_words(&answer)))
 }
 
 /// What is not there is left out: `r.signal` is `()` all the same, and a result that is kept stays short.
