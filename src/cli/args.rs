@@ -140,7 +140,7 @@ pub(super) struct How {
     /// After a failure, go on with independent phases (the default)
     #[arg(short, long, conflicts_with = "fail_fast", help_heading = "Run")]
     pub keep_going: bool,
-    /// After a failure, start nothing more
+    /// After a failure, stop what runs beside it and start nothing more
     #[arg(long, help_heading = "Run")]
     pub fail_fast: bool,
     /// Count on this many GPUs

@@ -111,7 +111,7 @@ fn summary(report: &Report, printer: &Printer) -> String {
         let _ = writeln!(text, "{left_out} phases completed");
     }
     if let Some(why) = &report.aborted {
-        let _ = writeln!(text, "stopped by the recovery policy: {why}");
+        let _ = writeln!(text, "stopped: {why}");
     }
     text
 }

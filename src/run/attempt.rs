@@ -12,7 +12,9 @@ use super::attempt_command::Replay;
 use super::checkpoint::newest_valid;
 use super::failure::Problem;
 use super::{AttemptRecord, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records};
+use crate::exec::StopSignal;
 use crate::plan::{Phase, PlanError};
+use crate::state::StateError;
 
 /// An attempt that is on. Shared by all calls of its body.
 pub struct Attempt {
@@ -26,6 +28,8 @@ pub struct Attempt {
     pub overrides: Overrides,
     /// The GPUs it holds.
     pub devices: Vec<String>,
+    /// Whether it is to stop: jumar was asked to, or another phase's failure ends them all.
+    pub stop: StopSignal,
     began: Instant,
     pub(super) record: Mutex<AttemptRecord>,
     pub(super) progress: Mutex<Progress>,
@@ -41,6 +45,7 @@ pub(super) struct Progress {
     failed_step: Option<String>,
     seen: HashSet<String>,
     declared: Vec<String>,
+    advanced: bool,
     pub(super) commands: Vec<CommandResult>,
     pub(super) environment: Vec<(String, Option<String>)>,
     pub(super) logs: Vec<PathBuf>,
@@ -59,6 +64,7 @@ impl Attempt {
         devices: Vec<String>,
     ) -> Attempt {
         Attempt {
+            stop: session.stop.clone(),
             session,
             phase,
             number,
@@ -101,6 +107,16 @@ impl Attempt {
     /// Whether a stop request ended something in this attempt.
     pub fn was_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that a step or a checkpoint was recorded: another attempt would begin further on.
+    fn note_advance(&self) {
+        lock(&self.progress).advanced = true;
+    }
+
+    /// Whether a step or a checkpoint was recorded in this attempt.
+    pub fn has_advanced(&self) -> bool {
+        lock(&self.progress).advanced
     }
 
     /// The innermost step that an error left.
@@ -241,6 +257,7 @@ impl Attempt {
         lock(&self.progress).steps.pop();
         match (path, value) {
             (Some(path), Some(value)) if !self.is_replayed() => {
+                self.note_advance();
                 lock(&self.progress).failed_step = None;
                 self.session
                     .ledger
@@ -276,10 +293,14 @@ impl Attempt {
         if self.is_replayed() {
             return Ok(());
         }
-        Ok(self
-            .session
+        Ok(self.keep_checkpoint(manifest)?)
+    }
+
+    pub(super) fn keep_checkpoint(&self, manifest: &Manifest) -> Result<(), StateError> {
+        self.note_advance();
+        self.session
             .ledger
-            .update(|state| records::checkpoint(state, &self.phase.name, manifest))?)
+            .update(|state| records::checkpoint(state, &self.phase.name, manifest))
     }
 
     /// The newest checkpoint of the run that verifies.

@@ -165,7 +165,7 @@ impl Attempt {
                 message: String::new(),
             });
         }
-        if self.session.stop.is_requested() {
+        if self.stop.is_requested() {
             self.note_stopped();
             return Err(Problem::Interrupted);
         }
@@ -195,7 +195,7 @@ impl Attempt {
     }
 
     fn judge(&self, ended: Watched, command: String, log: PathBuf, from: u64) -> Result<CommandResult, Problem> {
-        let stalled = ended.stalled && !self.session.stop.is_requested();
+        let stalled = ended.stalled && !self.stop.is_requested();
         let exit = match ended.outcome {
             Ok(exit) => exit,
             Err(ExecError::StopRequested { .. }) => {

@@ -49,6 +49,9 @@ pub struct AttemptRecord {
     /// The step that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Whether a step or a checkpoint was recorded before it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advanced: bool,
     /// The largest resident set of its commands, in KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss: Option<u64>,
@@ -70,6 +73,7 @@ impl AttemptRecord {
             code: None,
             signal: None,
             step: None,
+            advanced: false,
             max_rss: None,
             logs: vec![],
         }
@@ -90,6 +94,7 @@ impl AttemptRecord {
         self.code = failure.code;
         self.signal = failure.signal;
         self.step.clone_from(&failure.step);
+        self.advanced = failure.advanced;
         self.max_rss = failure.max_rss.or(self.max_rss);
         self
     }

@@ -6,6 +6,7 @@ use std::thread;
 
 use super::phase_runner::{End, PhaseRunner};
 use super::{Attempt, Decision, Failure, Problem, Session, records};
+use crate::exec::StopSignal;
 use crate::plan::{Blocked, Plan, Schedule, Selection, SelectionError, Standing};
 use crate::state::{PhaseStatus, State, StateError};
 
@@ -78,6 +79,8 @@ pub struct Conductor {
     selection: Selection,
     jobs: usize,
     fail_fast: bool,
+    /// Ends the phases that run, and not jumar.
+    halt: StopSignal,
 }
 
 /// A walk under way.
@@ -89,10 +92,11 @@ struct Walk {
 }
 
 impl Conductor {
-    /// A conductor for the session's plan; `jobs` phases at most run side by side, and with `fail_fast` nothing is
-    /// started after the first failure.
+    /// A conductor for the session's plan; `jobs` phases at most run side by side, and with `fail_fast` the first
+    /// failure stops them and nothing more is started.
     pub fn new(session: Arc<Session>, selection: Selection, jobs: usize, fail_fast: bool) -> Conductor {
         Conductor {
+            halt: session.stop.child(),
             session,
             selection,
             jobs: jobs.max(1),
@@ -115,7 +119,7 @@ impl Conductor {
                     let Some((position, devices)) = self.next(&mut walk)? else {
                         break;
                     };
-                    let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices);
+                    let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices, self.halt.clone());
                     if self.jobs == 1 {
                         self.settle(&mut walk, position, runner.run(bodies))?;
                     } else {
@@ -253,6 +257,10 @@ impl Conductor {
             Err(Problem::State(error)) => return Err(error.into()),
             Err(Problem::Failed(failure)) => {
                 report.failure = Some(*failure);
+                // A second request would kill those that are ending.
+                if self.fail_fast && !self.halt.is_requested() {
+                    self.halt.request();
+                }
                 walk.halted |= self.fail_fast || end.aborted.is_some();
                 walk.aborted = walk.aborted.take().or(end.aborted);
                 Standing::Failed

@@ -50,6 +50,12 @@ pub struct Failure {
     pub tail: Vec<String>,
     /// Which attempt it was, from 1.
     pub attempt: u32,
+    /// How many failures of the phase this host has seen, this one included; preemptions are not counted.
+    pub count: u32,
+    /// Whether a step or a checkpoint was recorded in the attempt: another one would begin further on.
+    pub advanced: bool,
+    /// The newest checkpoint that verifies.
+    pub checkpoint: Option<String>,
     /// How long the attempt took.
     pub seconds: f64,
     /// The command's largest resident set, in KiB.

@@ -5,11 +5,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conductor::Bodies;
-use super::{Attempt, AttemptOutcome, Decision, Failure, Overrides, Problem, Session, records};
+use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
+use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
+
+/// The kind of failure that is nobody's fault: somebody else was given the machine.
+const PREEMPTED: &str = "preempted";
+
+/// So many preemptions in a row without a new step or checkpoint, and trying again is only a waste.
+const FRUITLESS_PREEMPTIONS: usize = 3;
 
 /// How a phase ended.
 pub(super) struct End {
@@ -24,7 +31,10 @@ pub(super) struct PhaseRunner {
     session: Arc<Session>,
     phase: Arc<Phase>,
     devices: Vec<String>,
+    stop: StopSignal,
     attempts: u32,
+    /// Failures in this walk that count against limits: preemptions do not.
+    counted: u32,
     aborted: Option<String>,
 }
 
@@ -35,13 +45,15 @@ enum Next {
 }
 
 impl PhaseRunner {
-    pub(super) fn new(session: Arc<Session>, position: usize, devices: Vec<String>) -> PhaseRunner {
+    pub(super) fn new(session: Arc<Session>, position: usize, devices: Vec<String>, stop: StopSignal) -> PhaseRunner {
         let phase = Arc::clone(&session.plan().phases()[position]);
         PhaseRunner {
             session,
             phase,
             devices,
+            stop,
             attempts: 0,
+            counted: 0,
             aborted: None,
         }
     }
@@ -72,13 +84,15 @@ impl PhaseRunner {
         loop {
             self.attempts += 1;
             let overrides = self.session.ledger.read(|s| records::overrides(s, &name));
-            let attempt = Arc::new(Attempt::new(
+            let mut attempt = Attempt::new(
                 Arc::clone(&self.session),
                 Arc::clone(&self.phase),
                 self.attempts,
                 overrides,
                 self.devices.clone(),
-            ));
+            );
+            attempt.stop = self.stop.clone();
+            let attempt = Arc::new(attempt);
             self.session
                 .ledger
                 .update(|state| records::attempt_started(state, &name, attempt.number, &attempt.record(), fresh))?;
@@ -93,7 +107,7 @@ impl PhaseRunner {
                     self.session.observer.phase_completed(&name, attempt.seconds());
                     return Ok(Standing::Completed);
                 }
-                Err(Problem::Failed(failure)) => match self.recover(bodies, &attempt, *failure, earlier)? {
+                Err(Problem::Failed(failure)) => match self.recover(bodies, &attempt, *failure)? {
                     Next::Again => {}
                     Next::Over(standing) => return Ok(standing),
                 },
@@ -111,16 +125,14 @@ impl PhaseRunner {
     }
 
     /// The failure is on disk before anybody is asked what to do about it.
-    fn recover(
-        &mut self,
-        bodies: &dyn Bodies,
-        attempt: &Arc<Attempt>,
-        mut failure: Failure,
-        earlier: u32,
-    ) -> Result<Next, Problem> {
+    fn recover(&mut self, bodies: &dyn Bodies, attempt: &Arc<Attempt>, mut failure: Failure) -> Result<Next, Problem> {
         let name = &self.phase.name;
         failure.attempt = attempt.number;
         failure.seconds = attempt.seconds();
+        self.counted += u32::from(failure.kind != PREEMPTED);
+        failure.count = self.counted;
+        failure.advanced = attempt.has_advanced();
+        failure.checkpoint = attempt.newest_checkpoint().ok().map(|found| found.manifest.path);
         let record = attempt
             .record()
             .end(AttemptOutcome::Failed, failure.seconds)
@@ -128,22 +140,25 @@ impl PhaseRunner {
         self.session
             .ledger
             .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
+        if self.is_fruitless() {
+            let why = format!("{name}: no progress in {FRUITLESS_PREEMPTIONS} attempts, each preempted");
+            return self.give_up(failure, Some(why));
+        }
         let decision = bodies.decide(attempt, &failure).unwrap_or_else(|fault| {
             self.session
                 .observer
                 .warn(&format!("the recovery policy of {name} is at fault itself: {fault}"));
             Decision::Fail
         });
-        let walked = attempt.number - earlier;
         let decision = match decision {
-            Decision::NoOpinion if walked <= self.phase.retries => Decision::Retry {
+            Decision::NoOpinion if self.phase.retries > 0 && self.counted <= self.phase.retries => Decision::Retry {
                 overrides: Overrides::default(),
                 delay: Duration::ZERO,
             },
-            Decision::Retry { .. } if walked >= MAX_ATTEMPTS_A_WALK => {
-                self.session
-                    .observer
-                    .warn(&format!("{name} was tried {walked} times; it is not tried again"));
+            Decision::Retry { .. } if self.counted >= MAX_ATTEMPTS_A_WALK => {
+                self.session.observer.warn(&format!(
+                    "{name} was tried {MAX_ATTEMPTS_A_WALK} times; it is not tried again"
+                ));
                 Decision::Fail
             }
             other => other,
@@ -164,6 +179,13 @@ impl PhaseRunner {
             Decision::Fail | Decision::NoOpinion => self.give_up(failure, None),
             Decision::Abort { why } => self.give_up(failure, Some(why)),
         }
+    }
+
+    /// Whether the attempts that ended last were all preempted before they came any further.
+    fn is_fruitless(&self) -> bool {
+        let attempts = self.session.ledger.read(|s| super::attempts(s, &self.phase.name));
+        let fruitless = |a: &&AttemptRecord| a.kind.as_deref() == Some(PREEMPTED) && !a.advanced;
+        attempts.iter().rev().take_while(fruitless).count() >= FRUITLESS_PREEMPTIONS
     }
 
     fn give_up(&mut self, failure: Failure, aborted: Option<String>) -> Result<Next, Problem> {
@@ -192,10 +214,10 @@ impl PhaseRunner {
         self.session.ledger.commit(records::retry_decided(&name, &overrides))?;
         self.session.observer.phase_retried(&name, failure, &said);
         let until = Instant::now() + delay;
-        while Instant::now() < until && !self.session.stop.is_requested() {
+        while Instant::now() < until && !self.stop.is_requested() {
             thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
         }
-        if self.session.stop.is_requested() {
+        if self.stop.is_requested() {
             self.session.observer.phase_interrupted(&name, 0.0);
             return Err(Problem::Interrupted);
         }

@@ -43,13 +43,13 @@ pub(super) fn watched(
     run: impl FnOnce(&StopSignal) -> Result<Exit, ExecError>,
 ) -> Result<Watched, StateError> {
     if orders.stall.is_none() && orders.pattern.is_none() {
-        let outcome = run(&attempt.session.stop);
+        let outcome = run(&attempt.stop);
         return Ok(Watched {
             outcome,
             stalled: false,
         });
     }
-    let stop = attempt.session.stop.child();
+    let stop = attempt.stop.child();
     let (ended, end) = mpsc::channel();
     let mut watch = Watch::new(attempt, orders, stop.clone());
     thread::scope(|scope| {
@@ -134,11 +134,7 @@ impl<'a> Watch<'a> {
         };
         for manifest in &whole {
             tracing::debug!(path = manifest.path, "checkpoint");
-            let phase = &self.attempt.phase.name;
-            self.attempt
-                .session
-                .ledger
-                .update(|state| records::checkpoint(state, phase, manifest))?;
+            self.attempt.keep_checkpoint(manifest)?;
         }
         Ok(!whole.is_empty())
     }

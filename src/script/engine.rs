@@ -101,7 +101,8 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
 fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
-        if session.stop.is_requested() {
+        let stopped = current::with(|attempt| attempt.map_or(&session.stop, |a| &a.stop).is_requested());
+        if stopped {
             return Some("stopped".into());
         }
         if operations % 256 != 0 {

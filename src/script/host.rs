@@ -176,7 +176,7 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if let Some(state) = take_state_error() {
             return Problem::State(state);
         }
-        if attempt.session.stop.is_requested() {
+        if attempt.stop.is_requested() {
             return Problem::Interrupted;
         }
         let over = attempt.time_left().is_some_and(|left| left.is_zero());
@@ -259,7 +259,7 @@ impl Bodies for HostBodies<'_, '_> {
             Err(_) => return Err(lost("jumar itself is at fault: it panicked in this phase")),
         };
         // A body that swallowed the stop must not count as completed.
-        if attempt.session.mode == Mode::Live && attempt.session.stop.is_requested() && attempt.was_stopped() {
+        if attempt.session.mode == Mode::Live && attempt.stop.is_requested() && attempt.was_stopped() {
             return Err(Problem::Interrupted);
         }
         to_data(&value).map_err(|not| {

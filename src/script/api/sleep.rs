@@ -39,7 +39,7 @@ fn wait(value: &Dynamic) -> Outcome<()> {
     }
     let until = Instant::now() + duration;
     loop {
-        if attempt.session.stop.is_requested() {
+        if attempt.stop.is_requested() {
             attempt.note_stopped();
             return Err(stop());
         }

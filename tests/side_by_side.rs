@@ -1,0 +1,56 @@
+//! Phases that run at the same time.
+
+mod common;
+
+use common::Workplace;
+
+#[test]
+fn with_fail_fast_a_failure_stops_its_neighbours_gracefully_and_they_are_pending_again() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        phase("bad", || { shell("until [ -e ready ]; do sleep 0.05; done; exit 1"); });
+        phase("polite", || { shell("trap 'echo saved; exit 0' TERM; touch ready; sleep 60 & wait"); });
+        phase("later", #{ after_any: ["bad", "polite"] }, || { });
+        "#,
+    );
+    let ended = place.jumar(&["run", "p.rhai", "-j", "2", "--fail-fast"]).code(1);
+    let run = place.run();
+    assert!(place.read(&format!("{run}/logs/polite.log")).contains("saved"));
+    assert_eq!(
+        place.value("phases", "bad").as_deref(),
+        Some("failed"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(place.value("phases", "polite").as_deref(), Some("pending"));
+    assert_eq!(place.value("phases", "later").as_deref(), Some("pending"));
+}
+
+#[test]
+fn a_failing_phase_does_not_disturb_its_neighbours_and_their_logs_do_not_mix() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        for n in 0..4 {
+            let number = n;
+            phase(`p${number}`, || {
+                shell(`for i in $(seq 200); do echo "${number} $i"; done`);
+                if number == 1 { shell("exit 9"); }
+            });
+        }
+        "#,
+    );
+    place.jumar(&["run", "p.rhai", "-j", "4"]).code(1);
+    let run = place.run();
+    for number in 0..4 {
+        let log = place.read(&format!("{run}/logs/p{number}.log"));
+        let output: Vec<&str> = log.lines().filter(|l| !l.starts_with('$')).collect();
+        let expected: Vec<String> = (1..=200).map(|i| format!("{number} {i}")).collect();
+        assert_eq!(output, expected, "the log of p{number}");
+        let status = if number == 1 { "failed" } else { "completed" };
+        assert_eq!(place.value("phases", &format!("p{number}")).as_deref(), Some(status));
+    }
+}

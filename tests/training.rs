@@ -1,0 +1,160 @@
+//! A training that runs for long: its checkpoints are recorded as it writes them, a stall is noticed, preemptions are
+//! borne as long as it comes further.
+
+mod common;
+
+use common::Workplace;
+
+/// Writes epochs, and dies of signal 9 in the middle of its first attempt.
+const KILLED_ONCE: &str = r#"
+import "std/recovery" as recovery;
+phase("train", #{ checkpoints: run.dir + "/ckpt/epoch*", on_failure: recovery::from_checkpoint() }, || {
+    shell(`
+        mkdir -p $JUMAR_RUN_DIR/ckpt
+        echo "from: $JUMAR_CHECKPOINT"
+        for epoch in 1 2 3; do
+            echo $epoch > $JUMAR_RUN_DIR/ckpt/epoch$epoch
+            sleep 0.4
+            if [ $JUMAR_ATTEMPT = 1 ] && [ $epoch = 2 ]; then kill -9 $$; fi
+        done`);
+});
+"#;
+
+#[test]
+fn a_training_that_was_killed_is_tried_again_from_the_newest_checkpoint_that_was_whole() {
+    let place = Workplace::new();
+    place.write("p.rhai", KILLED_ONCE);
+    place.jumar(&["run", "p.rhai"]).code(0);
+    let run = place.run();
+    let log = place.read(&format!("{run}/logs/train.log"));
+    let starts: Vec<&str> = log.lines().filter_map(|l| l.strip_prefix("from: ")).collect();
+    assert_eq!(starts.len(), 2, "{log}");
+    assert_eq!(starts[0], "");
+    assert!(starts[1].ends_with(&format!("{run}/ckpt/epoch1")), "{}", starts[1]);
+    let newest = place.value("checkpoints", "checkpoint_path");
+    assert_eq!(newest.as_deref(), Some(format!("{run}/ckpt/epoch3").as_str()));
+}
+
+#[test]
+fn a_checkpoint_counts_when_complete_when_says_that_it_is_whole() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        phase("train", #{ checkpoints: run.dir + "/c/*", complete_when: |path| exists(path + "/done") }, || {
+            shell(["sh", "-c", "mkdir -p $0/c/1 $0/c/2; echo 1 > $0/c/1/model; echo 2 > $0/c/2/model; touch $0/c/1/done", run.dir]);
+        });
+        "#,
+    );
+    place.jumar(&["run", "p.rhai"]).code(0);
+    let recorded = place.value("checkpoints", "checkpoint_path").unwrap_or_default();
+    assert_eq!(recorded, format!("{}/c/1", place.run()));
+}
+
+#[test]
+fn a_faulty_complete_when_is_told_and_the_training_goes_on() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"phase("train", #{ checkpoints: "c*", complete_when: |path| 42 }, || { shell("echo x > c1"); });"#,
+    );
+    let ended = place.jumar(&["run", "p.rhai"]).code(0);
+    assert!(
+        ended
+            .stderr
+            .contains("complete_when of train is at fault itself, its checkpoints are not recorded: it must return true or false, not a whole number"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_pattern_that_is_none_is_refused_before_anything_runs() {
+    let place = Workplace::new();
+    place.write("p.rhai", r#"phase("train", #{ checkpoints: "c[" }, || { });"#);
+    let ended = place.jumar(&["run", "p.rhai"]).code(3);
+    assert!(ended.stderr.contains("`c[` is no pattern"), "{}", ended.stderr);
+    assert!(place.runs().is_empty());
+}
+
+#[test]
+fn a_command_without_output_and_checkpoints_for_too_long_has_stalled() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        phase("silent", #{ stall: "1s" }, || { shell("echo begun; sleep 60"); });
+        phase("one_call", || { shell("sleep 60", #{ stall: 1 }); });
+        phase("talking", #{ stall: "1s" }, || { shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done"); });
+        phase("saving", #{ stall: "2s", checkpoints: run.dir + "/c*" }, || {
+            shell(["sh", "-c", "for i in 1 2 3 4 5 6 7; do echo $i > $0/c$i; sleep 0.7; done", run.dir]);
+        });
+        "#,
+    );
+    let ended = place.jumar(&["run", "p.rhai", "-j", "4"]).code(1);
+    for (phase, status) in [
+        ("silent", "failed"),
+        ("one_call", "failed"),
+        ("talking", "completed"),
+        ("saving", "completed"),
+    ] {
+        assert_eq!(
+            place.value("phases", phase).as_deref(),
+            Some(status),
+            "{phase}\n{}",
+            ended.stderr
+        );
+    }
+    assert!(ended.stderr.contains("stalled: stopped after"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_preempted_phase_goes_on_while_it_comes_further_and_stops_after_three_attempts_that_do_not() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        import "std/failures" as failures;
+        failures::add("preempted", ["taken away"]);
+        on_failure(|failure| if failure.kind == "preempted" { retry() });
+        phase("train", || {
+            for part in 0..10 {
+                let number = part;
+                step(`part${number}`, || { shell("echo part >> parts"); });
+                if number < 6 && run.attempt == number + 1 { shell("echo taken away; exit 1"); }
+            }
+            shell("echo taken away; exit 1");
+        });
+        "#,
+    );
+    let ended = place.jumar(&["run", "p.rhai"]).code(1);
+    assert!(
+        ended
+            .stderr
+            .contains("train: no progress in 3 attempts, each preempted"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(place.read("parts").lines().count(), 10, "each part once");
+    // Six that came further, the one that did the rest, and three that did nothing new.
+    assert!(place.value("attempts", "train.10").is_some());
+    assert!(place.value("attempts", "train.11").is_none());
+}
+
+#[test]
+fn preemptions_do_not_count_against_retries() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        failure_pattern("preempted", "taken away");
+        phase("train", #{ retries: 1 }, || {
+            step(`part${run.attempt}`, || { });
+            if run.attempt < 4 { shell("echo taken away; exit 1"); }
+            if run.attempt == 4 { shell("exit 1"); }
+        });
+        "#,
+    );
+    place.jumar(&["run", "p.rhai"]).code(0);
+    assert!(place.value("attempts", "train.5").is_some());
+}
