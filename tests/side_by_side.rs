@@ -54,3 +54,32 @@ fn a_failing_phase_does_not_disturb_its_neighbours_and_their_logs_do_not_mix() {
         assert_eq!(place.value("phases", &format!("p{number}")).as_deref(), Some(status));
     }
 }
+
+#[test]
+fn a_sweep_declares_a_phase_for_each_combination_and_names_them_all() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        import "std/sweep" as sweep;
+        let trained = sweep::grid("train", #{ lr: [0.1, 0.01], seed: [1, 2] }, #{ help: "one point" }, |point| {
+            shell(["echo", point.lr, point.seed]);
+            metric("product", point.lr * point.seed);
+        });
+        phase("compare", #{ after: trained }, || { });
+        sweep::grid("eval", #{ set: ["a b"] }, |point| { shell(["echo", point.set]); });
+        "#,
+    );
+    place.jumar(&["run", "p.rhai", "-j", "3"]).code(0);
+    for (lr, seed, product) in [
+        ("0.1", 1, "0.1"),
+        ("0.1", 2, "0.2"),
+        ("0.01", 1, "0.01"),
+        ("0.01", 2, "0.02"),
+    ] {
+        let key = format!("train_lr{lr}_seed{seed}.product");
+        assert_eq!(place.value("metrics", &key).as_deref(), Some(product));
+    }
+    assert_eq!(place.value("phases", "compare").as_deref(), Some("completed"));
+    assert_eq!(place.value("phases", "eval_seta-b").as_deref(), Some("completed"));
+}

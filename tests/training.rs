@@ -158,3 +158,37 @@ fn preemptions_do_not_count_against_retries() {
     place.jumar(&["run", "p.rhai"]).code(0);
     assert!(place.value("attempts", "train.5").is_some());
 }
+
+/// An nvidia-smi whose one GPU holds memory until a file is gone, and tells how often it was asked.
+const NVIDIA_SMI: &str = r#"#!/bin/sh
+case "$*" in
+    *query-gpu=index*) echo 0 ;;
+    *query-gpu=memory.used*)
+        echo asked >> asked
+        # The dead process's memory is given back a little later.
+        if [ -e held ]; then if [ "$(wc -l < asked)" -ge 4 ]; then rm held; fi; echo 20000; else echo 10; fi ;;
+esac
+"#;
+
+#[test]
+fn before_a_retry_the_memory_of_the_gpus_has_been_given_back() {
+    let place = Workplace::new();
+    let smi = place.write("bin/nvidia-smi", NVIDIA_SMI);
+    std::fs::set_permissions(&smi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made executable");
+    place.write(
+        "p.rhai",
+        r#"
+        phase("train", #{ gpus: 1, retries: 1 }, || {
+            shell("if [ $JUMAR_ATTEMPT = 1 ]; then touch held; exit 1; fi; if [ -e held ]; then echo too early; exit 1; fi");
+        });
+        "#,
+    );
+    let path = format!(
+        "{}:{}",
+        place.path().join("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let place = place.env("PATH", &path);
+    place.jumar(&["run", "p.rhai"]).code(0);
+    assert!(place.read("asked").lines().count() >= 4);
+}

@@ -13,6 +13,7 @@ mod conductor;
 mod directory;
 mod failure;
 mod gpu;
+mod gpu_memory;
 mod ledger;
 mod locate;
 mod observe;

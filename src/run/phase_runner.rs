@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conductor::Bodies;
+use super::gpu_memory::MemoryBefore;
 use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
@@ -31,6 +32,7 @@ pub(super) struct PhaseRunner {
     session: Arc<Session>,
     phase: Arc<Phase>,
     devices: Vec<String>,
+    memory: Option<MemoryBefore>,
     stop: StopSignal,
     attempts: u32,
     /// Failures in this walk that count against limits: preemptions do not.
@@ -48,6 +50,7 @@ impl PhaseRunner {
     pub(super) fn new(session: Arc<Session>, position: usize, devices: Vec<String>, stop: StopSignal) -> PhaseRunner {
         let phase = Arc::clone(&session.plan().phases()[position]);
         PhaseRunner {
+            memory: None,
             session,
             phase,
             devices,
@@ -81,6 +84,9 @@ impl PhaseRunner {
             )
         });
         self.attempts = earlier;
+        if !self.devices.is_empty() {
+            self.memory = MemoryBefore::of(&self.devices, &self.stop);
+        }
         loop {
             self.attempts += 1;
             let overrides = self.session.ledger.read(|s| records::overrides(s, &name));
@@ -213,6 +219,7 @@ impl PhaseRunner {
         overrides.merge(changes);
         self.session.ledger.commit(records::retry_decided(&name, &overrides))?;
         self.session.observer.phase_retried(&name, failure, &said);
+        self.wait_for_memory();
         let until = Instant::now() + delay;
         while Instant::now() < until && !self.stop.is_requested() {
             thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
@@ -222,6 +229,22 @@ impl PhaseRunner {
             return Err(Problem::Interrupted);
         }
         Ok(Next::Again)
+    }
+
+    fn wait_for_memory(&self) {
+        let Some(Err(held)) = self.memory.as_ref().map(|m| m.wait_until_given_back(&self.stop)) else {
+            return;
+        };
+        for device in held {
+            let by = match device.by.is_empty() {
+                true => "nvidia-smi does not say by whom".to_string(),
+                false => device.by.join(", "),
+            };
+            self.session.observer.warn(&format!(
+                "{}: GPU {} still holds {} MiB more than before: {by}",
+                self.phase.name, device.device, device.more
+            ));
+        }
     }
 
     fn change_devices(&mut self, wanted: usize) -> Result<(), String> {

@@ -11,6 +11,7 @@ const STDLIB: &[(&str, &str)] = &[
     ("std/gpu", include_str!("../../stdlib/gpu.rhai")),
     ("std/python", include_str!("../../stdlib/python.rhai")),
     ("std/recovery", include_str!("../../stdlib/recovery.rhai")),
+    ("std/sweep", include_str!("../../stdlib/sweep.rhai")),
 ];
 
 const STOCK: &[(&str, &str)] = &[
