@@ -65,6 +65,8 @@ pub(super) enum Command {
     Logs(LogsArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
+    /// Prove that a pipeline recovers: fail each phase in every way, with stand-ins for its commands
+    Rehearse(RehearseArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
     /// List the exit codes
@@ -81,6 +83,7 @@ impl Command {
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
             Command::Check(a) => a.json,
+            Command::Rehearse(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
     }
@@ -215,6 +218,25 @@ pub(super) struct CheckArguments {
     /// The script; without it the stock pipeline
     #[arg(value_name = "SCRIPT")]
     pub script: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RehearseArguments {
+    /// The pipeline; without it the stock pipeline. Its parameters may follow, as for `run`
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<String>,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Run up to this many rehearsals side by side; without it as many as there are processors
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Rehearse in this directory, and keep it
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

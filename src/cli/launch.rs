@@ -12,7 +12,7 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
+    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Rehearsal, Report, RunDirectory, RunPath,
     STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
@@ -222,6 +222,7 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         stop.clone(),
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
+    session.rehearsal = Rehearsal::of_this_process().filter(|_| mode == Mode::Live);
     if let Some(path) = &how.checkpoint {
         if !Path::new(path).exists() {
             return Err(CliError::usage(format!("--checkpoint: {path} does not exist")));

@@ -13,6 +13,7 @@ mod outcome;
 mod parameter_file;
 mod plan_view;
 mod raw_options;
+mod rehearse;
 mod runs;
 mod script_help;
 mod status;
@@ -60,6 +61,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Check(check) => check::check(&check, printer),
+        Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
         Command::ExitCodes => {
             printer.result(exit_code::TABLE.trim_end());

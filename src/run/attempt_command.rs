@@ -37,6 +37,8 @@ pub struct CommandRequest {
     pub capture: bool,
     /// What it reads.
     pub stdin: Stdin,
+    /// What to run instead in a rehearsal: a line for the shell.
+    pub stand_in: Option<String>,
     /// Its log instead of the phase's: a bare name lies under the run's `logs/`.
     pub log: Option<PathBuf>,
 }
@@ -175,6 +177,10 @@ impl Attempt {
             .map_err(|e| self.broken(e.to_string()))?;
         command.env = self.identity(&absolute);
         command.env.extend(self.command_environment(&request.env));
+        if let Some(rehearsal) = &self.session.rehearsal {
+            let (phase, instead) = (&self.phase.name, request.stand_in.as_deref());
+            rehearsal.replace(&mut command, phase, step.as_deref(), instead, [&run_dir, &absolute]);
+        }
         let from = self
             .open_log(&log, &shown)
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;
@@ -265,13 +271,15 @@ impl Attempt {
             errno: None,
             tail,
         });
+        // Results of a rehearsal are compared with each other.
+        let rehearsed = self.session.rehearsal.is_some();
         Ok(CommandResult {
             command,
             code,
             signal,
             stdout: exit.stdout,
-            seconds: exit.seconds,
-            max_rss: exit.max_rss_kib,
+            seconds: if rehearsed { 0.0 } else { exit.seconds },
+            max_rss: if rehearsed { 0 } else { exit.max_rss_kib },
             log,
             evidence,
             message,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus};
+use super::{GpuPool, Ledger, Observer, Rehearsal, RunDirectory, detect_gpus};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 
@@ -28,6 +28,8 @@ pub struct Session {
     pub directory: RunDirectory,
     /// The checkpoint that the user gave with `--checkpoint`.
     pub given_checkpoint: Option<String>,
+    /// Set when this is no real run: commands are replaced by stand-ins.
+    pub rehearsal: Option<Rehearsal>,
     /// What runs commands.
     pub executor: Box<dyn Executor>,
     /// Whether jumar was asked to stop.
@@ -60,6 +62,7 @@ impl Session {
             ledger,
             directory,
             given_checkpoint: None,
+            rehearsal: None,
             executor,
             stop,
             observer,

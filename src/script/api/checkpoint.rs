@@ -1,11 +1,12 @@
 //! `checkpoint(path, info?)` and `checkpoint()`
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Map, Module};
 
 use super::{Outcome, define};
-use crate::run::{Manifest, Mode};
+use crate::run::{Manifest, Mode, make_checkpoint};
 use crate::script::current;
 use crate::script::fault::{mistake, raise, raise_problem};
 use crate::script::shared::Shared;
@@ -55,6 +56,9 @@ fn record(path: &str, info: Map) -> Outcome<()> {
         return attempt
             .record_checkpoint(&Manifest::expected(path))
             .map_err(raise_problem);
+    }
+    if attempt.session.rehearsal.is_some() {
+        make_checkpoint(Path::new(path)).map_err(|error| raise("not_found", format!("checkpoint {path}: {error}")))?;
     }
     let info = info.as_object().cloned().unwrap_or_default();
     let manifest = Manifest::take(path, info).map_err(|error| raise("not_found", error.to_string()))?;

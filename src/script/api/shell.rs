@@ -16,7 +16,9 @@ use crate::script::shared::Shared;
 use crate::script::values::type_in_words;
 
 /// The options of `shell`.
-pub(in crate::script) const OPTIONS: &[&str] = &["env", "cwd", "timeout", "stall", "capture", "stdin", "check", "log"];
+pub(in crate::script) const OPTIONS: &[&str] = &[
+    "env", "cwd", "timeout", "stall", "capture", "stdin", "check", "log", "stand_in",
+];
 
 /// The most time that a look-up may take unless it says otherwise.
 const LOOK_UP_TIME: Duration = Duration::from_secs(30);
@@ -25,7 +27,8 @@ const SHELL: &str = "Runs a command inside a phase and waits for it; its output 
 A text goes through `bash -o pipefail -ec` (`sh -ec` where there is no bash); a list is run as it is, nothing quoted or split.
 
 Options: `env` (variables; `()` removes one), `cwd`, `timeout` (\"10m\"), `stall` (as the phase's), `capture: true` (return what it writes to standard output), `stdin` (a text),
-`check: false` (return instead of throwing when it fails), `log` (another log; a bare name lies under the run's `logs/`).
+`check: false` (return instead of throwing when it fails), `log` (another log; a bare name lies under the run's `logs/`),
+`stand_in` (a line for the shell that `jumar rehearse` runs in its place: what makes the files that the script reads afterwards).
 
 Returns a map: `code`, `signal`, `stdout` (when captured), `seconds`, `max_rss` (KiB), `log`, and `kind` when it failed.
 Throws a failure (`kind`, `message`, `code`, `signal`, `command`, `log`, `tail`, …) unless `check: false`.";
@@ -126,6 +129,7 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
         capture: options.switch("capture")?.unwrap_or(false),
         stdin: options.text("stdin")?.map_or(Stdin::Null, Stdin::Text),
         log: options.path("log")?,
+        stand_in: options.text("stand_in")?,
     };
     let complete_when = shared.body(&attempt.phase.name).and_then(|b| b.complete_when);
     let is_whole = complete_when.map(|f| move |path: &str| is_whole(shared, context, &f, path));
