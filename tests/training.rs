@@ -192,3 +192,30 @@ fn before_a_retry_the_memory_of_the_gpus_has_been_given_back() {
     place.jumar(&["run", "p.rhai"]).code(0);
     assert!(place.read("asked").lines().count() >= 4);
 }
+
+#[test]
+fn the_cause_in_a_long_log_wins_over_its_echo_at_the_end() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        phase("train", || {
+            shell("echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB'; for i in $(seq 100); do echo \"[rank1] NCCL error: ncclSystemError $i\"; done; exit 1");
+        });
+        phase("other", || {
+            shell("echo 'cfg.yaml: No such file or directory, taking defaults'; seq 100; echo 'loss is nan'; exit 1");
+        });
+        "#,
+    );
+    let ended = place.jumar(&["run", "p.rhai"]).code(1);
+    assert!(
+        ended.stderr.contains("train failed after") && ended.stderr.contains("(oom_gpu: "),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("(exit: ended with status 1: loss is nan)"),
+        "{}",
+        ended.stderr
+    );
+}

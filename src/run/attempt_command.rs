@@ -20,6 +20,9 @@ use crate::exec::{self, Command, ExecError, Program, Status, Stdin, Stopped};
 /// How many of a log's last lines are kept with a failure.
 const TAIL_LINES: usize = 20;
 
+/// How many of its last lines are searched for the cause.
+const JUDGED_LINES: usize = 400;
+
 /// A command as a body asks for it.
 #[derive(Clone, Debug)]
 pub struct CommandRequest {
@@ -252,11 +255,11 @@ impl Attempt {
             (false, Some(code), _) => format!("ended with status {code}"),
             (false, None, signal) => format!("ended by signal {}", signal.unwrap_or(0)),
         };
-        let tail = if failed {
-            exec::tail(&log, from, TAIL_LINES).unwrap_or_default()
-        } else {
-            vec![]
+        let mut before = match failed {
+            true => exec::tail(&log, from, JUDGED_LINES).unwrap_or_default(),
+            false => vec![],
         };
+        let tail = before.split_off(before.len().saturating_sub(TAIL_LINES));
         let message = match tail.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()) {
             Some(last) if !timed_out && !stalled => format!("{ended}: {}", shortened(last)),
             _ => ended,
@@ -270,6 +273,7 @@ impl Attempt {
             kernel_oom_kills: exit.kernel_oom_kills,
             errno: None,
             tail,
+            before,
         });
         // Results of a rehearsal are compared with each other.
         let rehearsed = self.session.rehearsal.is_some();

@@ -25,6 +25,9 @@ pub struct Evidence {
     pub errno: Option<i32>,
     /// The last lines of its output.
     pub tail: Vec<String>,
+    /// Lines before those: the cause of a failure often stands far above its last echo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
 }
 
 /// A failed attempt, as policies, the state file and people see it.

@@ -200,7 +200,7 @@ fn report(
         for verdict in &verdicts[row * troubles.len()..(row + 1) * troubles.len()] {
             cells.push(match verdict.problems.is_empty() {
                 true => Cell::new("survived").tone(Tone::Good),
-                false => Cell::new("NOT").tone(Tone::Bad),
+                false => Cell::new("FAILED").tone(Tone::Bad),
             });
         }
         table.row(cells);
