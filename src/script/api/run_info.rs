@@ -14,14 +14,15 @@ use crate::script::shared::Shared;
 struct Run(Arc<Shared>);
 
 /// The properties of `run`, for messages and completion.
-const PROPERTIES: &[&str] = &["dir", "cwd", "name", "id", "checkpoint", "attempt", "phase", "dry"];
+const PROPERTIES: &[&str] = &["dir", "cwd", "name", "id", "checkpoint", "attempt", "phase", "dry", "program"];
 
 pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(Run(Arc::clone(shared)))
 }
 
 /// `run.dir`: the run directory (absolute inside a phase that has a `cwd`); `run.cwd`: the working directory; `run.name`, which the script may set before it asks for `run.dir`; `run.id`;
-/// `run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done.
+/// `run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done; `run.program`: the path of
+/// the jumar that runs.
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Run>("Run");
     let getter = FuncRegistration::new_index_getter()
@@ -62,6 +63,11 @@ fn get(run: &Run, name: &str) -> Outcome<Dynamic> {
         "checkpoint" => text(session.given_checkpoint.clone()),
         "phase" => text(current::with(|a| a.map(|a| a.phase.name.clone()))),
         "attempt" => current::with(|a| a.map(|a| i64::from(a.number))).map_or(Dynamic::UNIT, Dynamic::from),
+        "program" => std::env::current_exe()
+            .map_err(|e| mistake(format!("run.program: {e}")))?
+            .to_string_lossy()
+            .into_owned()
+            .into(),
         "dry" => (session.mode == crate::run::Mode::Dry).into(),
         _ => {
             return Err(mistake(format!(
