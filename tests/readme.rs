@@ -158,6 +158,7 @@ fn without_times(line: &str) -> String {
         (r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d\d:\d\d:\d\d UTC \d{4}", "TIME"),
         (r"\b\d+m \d+s\b|\b\d+(\.\d+)? ?(ms|s)\b", "SPAN"),
         (r"\b(pid|process) \d+", "PID"),
+        (r"(experiment_state):\d+:\d+", "$1:AT"),
     ] {
         let pattern = regex_lite::Regex::new(pattern).expect("a good pattern");
         text = pattern.replace_all(&text, with).into_owned();
@@ -291,4 +292,60 @@ fn the_readme_lists_the_exit_codes_that_the_help_lists() {
         codes(&first_cells.join(","), &[',']),
         codes(&first_words.join(","), &[','])
     );
+}
+
+#[test]
+fn the_page_on_the_state_file_names_every_section_and_every_fixed_key_that_is_written() {
+    let page = read("docs/state-file.md");
+    let workplace = Workplace::new();
+    workplace.write(
+        "all.rhai",
+        r#"
+            let n = param("n", 1);
+            phase("a", #{ on_failure: |f| retry(#{ params: #{ n: 2 } }) }, || {
+                if param("n") == 1 { shell("exit 1") }
+                shell("echo x > " + quote(run.dir + "/x"));
+                checkpoint(run.dir + "/x");
+                metric("m", 1);
+                step("s", || 1);
+                phase("child", || 1);
+                7
+            });
+            phase("b", #{ on_failure: |f| skip("why") }, || { shell("exit 1") });
+            phase("c", #{ after: "a", on_failure: |f| retry(#{ env: #{ X: 1 }, delay: "1h" }) }, || { throw "no" });
+        "#,
+    );
+    let mut child = workplace.start(&["run", "all.rhai", "-p", "n=1"]);
+    common::wait_until("the retry of c is recorded", || {
+        workplace.runs().len() == 1 && workplace.value("overrides", "c.next").is_some()
+    });
+    child.kill().expect("it is killed");
+    child.wait().expect("it has ended");
+    let mut section = String::new();
+    let mut seen = BTreeSet::new();
+    for line in workplace.state().lines().filter(|l| !l.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line.into();
+            seen.insert(section.clone());
+            assert!(page.contains(&format!("| `{section}` |")), "the section {section}");
+        } else if let Some((key, _)) = line.split_once('=') {
+            let fixed = ["[metadata]", "[failures]"].contains(&section.as_str());
+            let ending = key
+                .find('.')
+                .map_or("", |dot| key[dot..].trim_end_matches(char::is_numeric));
+            let wanted = if fixed {
+                format!("`{key}`")
+            } else {
+                format!("`{ending}`")
+            };
+            let free = ["[params]", "[phases]"].contains(&section.as_str()) || key.contains('/') || ending == ".m";
+            assert!(
+                free || ending == "." || page.contains(&wanted) || page.contains(&format!("`{key}`")),
+                "{section} {key}"
+            );
+        }
+    }
+    let words =
+        "metadata phases checkpoints failures params param_sources attempts steps results metrics overrides declared";
+    assert_eq!(seen, words.split(' ').map(|w| format!("[{w}]")).collect());
 }
