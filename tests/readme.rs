@@ -328,6 +328,164 @@ fn the_page_on_the_state_file_names_every_section_and_every_fixed_key_that_is_wr
             section = line.into();
             seen.insert(section.clone());
             assert!(page.contains(&format!("| `{section}` |")), "the section {section}");
+        } else if let Some((key, _)) = line.split_once('=')
+            && ["[metadata]", "[failures]"].contains(&section.as_str())
+        {
+            assert!(page.contains(&format!("`{key}`")), "{section} {key}");
+        }
+    }
+    let words: Vec<&str> = line.split_whitespace().skip_while(|w| *w != "jumar").skip(1).collect();
+            let Some(command) = words.iter().find(|w| !w.starts_with('-')) else {
+                continue;
+            };
+            let help = workplace.jumar(&[command, "--help"]);
+            assert_eq!(help.code, 0, "jumar has no command {command}: {at}");
+            for option in words.iter().filter(|w| w.starts_with("--")) {
+                let name = option.split('=').next().unwrap_or(option);
+                let known: BTreeSet<&str> = help.stdout.split([' ', ',', '\n']).collect();
+                assert!(known.contains(name), "jumar {command} has no option {name}: {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_in_the_readme_is_the_one_in_the_repository() {
+    let example = read("docs/example/pipeline.rhai");
+    let shown = blocks_of("README.md")
+        .into_iter()
+        .find(|b| b.language.starts_with("rhai"));
+    assert_eq!(shown.expect("a script in the README").text, example);
+}
+
+#[test]
+fn the_reference_has_a_heading_for_every_primitive_and_no_other() {
+    let reference = read("docs/script-reference.md");
+    let section = reference
+        .split("\n## ")
+        .find(|s| s.starts_with("Primitives"))
+        .expect("a section");
+    let described: BTreeSet<String> = headings(section).collect();
+    let handles = ["state", "env", "run"].map(String::from);
+    let methods = ["contains", "keys", "remove", "to_map", "to_string", "to_debug"];
+    let there: BTreeSet<String> = jumar::script::primitives()
+        .into_iter()
+        .map(|p| p.name)
+        .filter(|name| !methods.contains(&name.as_str()))
+        .chain(handles)
+        .collect();
+    assert_eq!(described, there);
+}
+
+#[test]
+fn the_reference_has_a_heading_for_every_function_of_the_standard_modules_and_no_other() {
+    let reference = read("docs/script-reference.md");
+    for entry in std::fs::read_dir(root().join("stdlib")).expect("stdlib/ is there") {
+        let path = entry.expect("an entry").path();
+        let module = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let source = std::fs::read_to_string(&path).expect("a module");
+        let there: BTreeSet<String> = source
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("fn ")?
+                    .split_once('(')
+                    .map(|(name, _)| name.to_string())
+            })
+            .filter(|name| name != "unless_exported")
+            .collect();
+        let begin = format!("std/{module}\n");
+        let section = reference.split("\n## ").find(|s| s.starts_with(&begin));
+        let described: BTreeSet<String> = headings(section.unwrap_or_default()).collect();
+        assert_eq!(described, there, "std/{module}");
+    }
+}
+
+/// The names in headings such as "### `shell(cmd, opts?)`" and "### `skip(why)`, `fail()`".
+fn headings(section: &str) -> impl Iterator<Item = String> {
+    let lines = section.lines().filter_map(|line| line.strip_prefix("### "));
+    lines.flat_map(|line| {
+        let named = line.split('`').skip(1).step_by(2);
+        named.map(|code| code.split(['(', '.']).next().unwrap_or(code).to_string())
+    })
+}
+
+#[test]
+fn the_reference_names_every_option_of_a_primitive() {
+    let reference = read("docs/script-reference.md");
+    for primitive in jumar::script::primitives() {
+        // The documentation names them in its paragraph that begins with "Options:".
+        let Some((_, options)) = primitive.docs.split_once("Options:") else {
+            continue;
+        };
+        let options = options.split("\n\n").next().unwrap_or(options);
+        let heading = format!("`{}(", primitive.name);
+        let section = reference.split("\n### ").find(|s| s.starts_with(&heading));
+        let pieces: Vec<&str> = options.split('`').collect();
+        // Text and names take turns; "see `retry`" names something else.
+        for pair in pieces.chunks_exact(2).filter(|pair| !pair[0].ends_with("see ")) {
+            let option = pair[1];
+            let name = option.split(':').next().unwrap_or(option);
+            let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            assert!(
+                !is_name || section.unwrap_or_default().contains(&format!("| `{name}`")),
+                "{} has the option {name}",
+                primitive.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_the_exit_codes_that_the_help_lists() {
+    let codes = |text: &str, split: &[char]| -> BTreeSet<u8> {
+        text.split(split).filter_map(|word| word.trim().parse().ok()).collect()
+    };
+    let help = Workplace::new().jumar(&["help", "exit-codes"]).code(0).stdout;
+    let first_words: Vec<&str> = help.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    let readme = read("README.md");
+    let table = readme.split("| exit code |").nth(1).expect("a table of exit codes");
+    let rows = table.lines().skip(2).take_while(|l| l.starts_with('|'));
+    let first_cells: Vec<&str> = rows.filter_map(|l| l.split('|').nth(1)).collect();
+    assert_eq!(
+        codes(&first_cells.join(","), &[',']),
+        codes(&first_words.join(","), &[','])
+    );
+}
+
+#[test]
+fn the_page_on_the_state_file_names_every_section_and_every_fixed_key_that_is_written() {
+    let page = read("docs/state-file.md");
+    let workplace = Workplace::new();
+    workplace.write(
+        "all.rhai",
+        r#"
+            let n = param("n", 1);
+            phase("a", #{ on_failure: |f| retry(#{ params: #{ n: 2 } }) }, || {
+                if param("n") == 1 { shell("exit 1") }
+                shell("echo x > " + quote(run.dir + "/x"));
+                checkpoint(run.dir + "/x");
+                metric("m", 1);
+                step("s", || 1);
+                phase("child", || 1);
+                7
+            });
+            phase("b", #{ on_failure: |f| skip("why") }, || { shell("exit 1") });
+            phase("c", #{ after: "a", on_failure: |f| retry(#{ env: #{ X: 1 }, delay: "1h" }) }, || { throw "no" });
+        "#,
+    );
+    let mut child = workplace.start(&["run", "all.rhai", "-p", "n=1"]);
+    common::wait_until("the retry of c is recorded", || {
+        workplace.runs().len() == 1 && workplace.value("overrides", "c.next").is_some()
+    });
+    child.kill().expect("it is killed");
+    child.wait().expect("it has ended");
+    let mut section = String::new();
+    let mut seen = BTreeSet::new();
+    for line in workplace.state().lines().filter(|l| !l.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line.into();
+            seen.insert(section.clone());
+            assert!(page.contains(&format!("| `{section}` |")), "the section {section}");
         } else if let Some((key, _)) = line.split_once('=') {
             let fixed = ["[metadata]", "[failures]"].contains(&section.as_str());
             let ending = key
