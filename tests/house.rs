@@ -226,3 +226,28 @@ fn the_binary_carries_every_standard_module_and_stock_script() {
     let missing = paths.iter().map(name).filter(|name| !embedded.contains(name.as_str()));
     none(missing.collect());
 }
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    let mut pages = vec![
+        root().join("README.md"),
+        root().join("ARCHITECTURE.md"),
+        root().join("CHANGELOG.md"),
+    ];
+    files(&root().join("docs"), "md", &mut pages);
+    let mut missing = vec![];
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page");
+        let code = text.split('`').skip(1).step_by(2);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let here = page.parent().expect("a folder");
+        let ours = ["src/", "docs/", "stdlib/", "scripts/", "tests/", ".ci/"];
+        let named = code
+            .filter(|c| ours.iter().any(|o| c.starts_with(o)) && !c.contains([' ', '*']))
+            .map(|c| root().join(c));
+        let linked = links.filter(|l| !l.contains("://")).map(|l| here.join(l));
+        let gone = named.chain(linked).filter(|path| !path.exists());
+        missing.extend(gone.map(|path| format!("{}: {}", page.display(), path.display())));
+    }
+    none(missing);
+}
