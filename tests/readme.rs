@@ -339,3 +339,35 @@ fn the_page_on_the_state_file_names_every_section_and_every_fixed_key_that_is_wr
         "metadata phases checkpoints failures params param_sources attempts steps results metrics overrides declared";
     assert_eq!(seen, words.split(' ').map(|w| format!("[{w}]")).collect());
 }
+
+#[test]
+fn the_picture_shows_what_a_terminal_shows() {
+    let workplace = example();
+    let mut shown = String::from("$ jumar run pipeline.rhai $ BATCH_SIZE=4 jumar resume ");
+    for line in ["jumar run pipeline.rhai", "BATCH_SIZE=4 jumar resume"] {
+        // script(1) gives it a terminal.
+        let (_, printed) = shell(
+            &workplace,
+            &format!("script -qec 'stty cols 104; export TERM=xterm-256color; {line}' /dev/null"),
+        );
+        let escapes = regex_lite::Regex::new("\x1b\\[[0-9;?]*[a-zA-Z]").expect("a good pattern");
+        shown.push_str(&escapes.replace_all(&printed, " "));
+    }
+    let shown = without_times(&shown);
+    let picture = read("docs/run.svg");
+    let texts = picture
+        .split("</text>")
+        .filter_map(|piece| piece.rsplit_once('>').map(|(_, text)| text));
+    let mut count = 0;
+    for text in texts.filter(|text| !text.trim().is_empty()) {
+        let text = text
+            .replace("&gt;", ">")
+            .replace("&lt;", "<")
+            .replace("&#x27;", "'")
+            .replace("&amp;", "&");
+        let text = without_times(&text);
+        assert!(shown.contains(&text), "not shown: {text}\nin: {shown}");
+        count += 1;
+    }
+    assert!(count > 40, "{count} pieces of text: draw it anew with docs/picture.py");
+}
