@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
+use super::script_argument::script_of;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
@@ -15,7 +16,7 @@ use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Rehearsal, Report, RunDirectory, RunPath,
     STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
 };
-use crate::script::{Host, STOCK_MODES, ScriptSource};
+use crate::script::{Host, ScriptSource};
 use crate::state::{State, Store, read, value};
 use crate::ui::{Printer, shell_quote};
 
@@ -47,27 +48,7 @@ enum Done {
 /// `jumar run`
 pub(super) fn run(arguments: &RunArguments, mut raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
     let how = arguments.how.clone();
-    let mode = arguments
-        .script
-        .as_deref()
-        .filter(|s| !s.ends_with(".rhai") && !Path::new(s).exists());
-    if let Some(mode) = mode {
-        if !STOCK_MODES.contains(&mode) {
-            let near = crate::plan::nearest(mode, STOCK_MODES.iter().copied())
-                .map(|n| format!("; did you mean `{n}`?"))
-                .unwrap_or_default();
-            return Err(CliError::usage(format!(
-                "there is no script `{mode}`, and it is no mode of the stock pipeline{near}"
-            ))
-            .hint(format!("modes are {}", STOCK_MODES.join(", "))));
-        }
-        raw.push(RawOption {
-            name: "mode".into(),
-            inline: Some(mode.into()),
-            following: None,
-        });
-    }
-    let script = arguments.script.as_deref().filter(|_| mode.is_none());
+    let script = script_of(arguments.script.as_deref(), &mut raw)?;
     if let Some(asked) = &arguments.resume {
         return take_up(Some(asked), script, how, raw, printer);
     }

@@ -15,6 +15,7 @@ mod plan_view;
 mod raw_options;
 mod rehearse;
 mod runs;
+mod script_argument;
 mod script_help;
 mod status;
 mod take_up;

@@ -51,6 +51,11 @@ fn split_run(program: &Command, command: &Command, words: Vec<String>, at: usize
             let (name, inline) = body
                 .split_once('=')
                 .map_or((body, None), |(n, v)| (n, Some(v.to_string())));
+            // Help is clap's own where the command has none of its own.
+            if name == "help" && long(name).is_none() {
+                kept.push(word);
+                continue;
+            }
             match long(name) {
                 Some(argument) => {
                     let wants = valued(argument) && inline.is_none();

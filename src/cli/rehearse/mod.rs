@@ -21,6 +21,7 @@ use serde_json::json;
 use super::args::RehearseArguments;
 use super::error::{CliError, plan_error};
 use super::exit_code;
+use super::script_argument::script_of;
 use super::watch::Watcher;
 use crate::exec::{Local, StopSignal};
 use crate::plan::{Parameters, Plan, Provided, RawOption};
@@ -33,15 +34,17 @@ use trouble::Trouble;
 use verdict::{Straight, Verdict};
 
 /// `jumar rehearse`
-pub(super) fn rehearse(arguments: &RehearseArguments, raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
-    let source = arguments
-        .script
-        .as_deref()
-        .map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
+pub(super) fn rehearse(
+    arguments: &RehearseArguments,
+    mut raw: Vec<RawOption>,
+    printer: &Printer,
+) -> Result<u8, CliError> {
+    let script = script_of(arguments.script.as_deref(), &mut raw)?;
+    let source = script.map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
     let plan = plan(&source, &raw, arguments, printer)?;
     let name = source.name;
     let scratch = scratch_directory(arguments.keep.as_deref())?;
-    let stage = Stage::new(arguments, raw, &scratch)?;
+    let stage = Stage::new(script, arguments, raw, &scratch)?;
     let straight = Straight::of(&stage, &plan).map_err(|why| {
         CliError::disk(format!(
             "{name} does not get to its end with stand-ins, even without a fault:\n{why}"

@@ -47,7 +47,12 @@ pub(super) struct Played {
 }
 
 impl Stage {
-    pub(super) fn new(arguments: &RehearseArguments, raw: Vec<RawOption>, scratch: &Path) -> Result<Stage, CliError> {
+    pub(super) fn new(
+        script: Option<&str>,
+        arguments: &RehearseArguments,
+        raw: Vec<RawOption>,
+        scratch: &Path,
+    ) -> Result<Stage, CliError> {
         let program = std::env::current_exe()
             .map_err(|error| CliError::disk(format!("cannot find jumar's own program: {error}")))?;
         let mut options = Vec::new();
@@ -65,7 +70,7 @@ impl Stage {
         }
         Ok(Stage {
             program,
-            script: arguments.script.clone(),
+            script: script.map(String::from),
             options,
             scratch: scratch.into(),
         })

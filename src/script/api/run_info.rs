@@ -14,7 +14,17 @@ use crate::script::shared::Shared;
 struct Run(Arc<Shared>);
 
 /// The properties of `run`, for messages and completion.
-const PROPERTIES: &[&str] = &["dir", "cwd", "name", "id", "checkpoint", "attempt", "phase", "dry", "program"];
+const PROPERTIES: &[&str] = &[
+    "dir",
+    "cwd",
+    "name",
+    "id",
+    "checkpoint",
+    "attempt",
+    "phase",
+    "dry",
+    "program",
+];
 
 pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(Run(Arc::clone(shared)))
