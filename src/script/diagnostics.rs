@@ -275,6 +275,7 @@ fn parse_words(kind: &ParseErrorType) -> (String, Vec<String>) {
             "the text is not ended".into(),
             vec!["end it with `\"`; a text over several lines is written in backticks".into()],
         ),
+        ParseErrorType::ForbiddenVariable(name) => (format!("`{name}` is jumar's own; choose another name"), vec![]),
         ParseErrorType::Reserved(name) => (format!("`{name}` is a reserved word"), vec![]),
         other => (other.to_string(), vec![]),
     }
@@ -286,12 +287,12 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
     let bare = name.rsplit("::").next().unwrap_or(name);
     let given = signature
         .split_once('(')
-        .map(|(_, rest)| rest.trim_end_matches(')'))
+        .map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest))
         .unwrap_or_default();
     let Some(engine) = engine else {
         return (format!("no function is called `{name}`"), vec![]);
     };
-    let known = engine.collect_fn_metadata(
+    let mut known = engine.collect_fn_metadata(
         None,
         |info| {
             let name = info.metadata.name.to_string();
@@ -303,10 +304,12 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         },
         true,
     );
+    // The engine lists them in no order.
+    known.sort_by(|(a, p), (b, q)| (a, p.len(), p).cmp(&(b, q.len(), q)));
     let overloads: Vec<String> = known
         .iter()
         .filter(|(n, _)| n == bare && !name.contains("::"))
-        .map(|(n, p)| format!("{n}({})", without_result(p).join(", ")))
+        .map(|(n, p)| format!("{n}({})", p.join(", ")))
         .collect();
     if !overloads.is_empty() {
         let given = if given.is_empty() {
@@ -326,11 +329,6 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         format!("no function is called `{name}`"),
         near.map(|n| format!("did you mean `{n}`?")).into_iter().collect(),
     )
-}
-
-/// The parameters of a signature; the last entry is the result.
-fn without_result(parameters: &[String]) -> &[String] {
-    parameters.split_last().map_or(parameters, |(_, rest)| rest)
 }
 
 #[cfg(test)]

@@ -180,17 +180,19 @@ impl<'a, 'c> HostBodies<'a, 'c> {
             return Problem::Interrupted;
         }
         let over = attempt.time_left().is_some_and(|left| left.is_zero());
-        let mut failure = as_failure(error).filter(|f| f.kind != "script").unwrap_or_else(|| {
-            let name = self.context.call_source().unwrap_or_default();
-            let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
-            let message = drawn.one_line();
-            Failure {
+        let name = self.context.call_source().unwrap_or_default();
+        let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
+        let mut failure = as_failure(error)
+            .filter(|f| f.kind != "script")
+            .unwrap_or_else(|| Failure {
                 kind: "script".into(),
-                message,
-                diagnostic: Some(drawn.render(false)),
+                message: drawn.one_line(),
                 ..Failure::default()
-            }
-        });
+            });
+        // A command is its own place; what a primitive refused is not found again without the line that asked for it.
+        if failure.command.is_none() {
+            failure.diagnostic = Some(drawn.render(false));
+        }
         if over && failure.kind == "script" {
             failure = Failure {
                 kind: "timeout".into(),
