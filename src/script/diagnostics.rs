@@ -6,7 +6,7 @@ use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
 use super::fault::root;
 use super::shared::Shared;
-use crate::plan::nearest;
+use crate::plan::{ParameterError, nearest};
 use crate::state::StateError;
 use crate::ui::{Diagnostic, Excerpt, Label, Level, render};
 
@@ -21,6 +21,8 @@ pub struct ScriptError {
     frames: Vec<Frame>,
     /// The trouble with the state that stopped the script, when that is what did.
     pub state: Option<StateError>,
+    /// The value of a parameter that does not fit, when that is what stopped the script.
+    pub bad_value: Option<ParameterError>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![],
             state: None,
+            bad_value: None,
         }
     }
 
@@ -65,6 +68,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![frame],
             state: None,
+            bad_value: None,
         }
     }
 
@@ -119,6 +123,7 @@ impl ScriptError {
             helps,
             frames,
             state: None,
+            bad_value: None,
         }
     }
 

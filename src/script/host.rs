@@ -19,7 +19,7 @@ use super::current;
 use super::diagnostics::ScriptError;
 use super::embedded::{STOCK_NAME, stock_script};
 use super::engine::{build, declarations};
-use super::fault::{as_failure, failure_map, take_state_error};
+use super::fault::{as_failure, failure_map, take_bad_value, take_state_error};
 use super::resolver::without_shebang;
 use super::shared::Shared;
 use super::values::to_data;
@@ -142,7 +142,11 @@ impl Host {
             match (outcome, take_state_error()) {
                 (_, Some(state)) => Err(ScriptError::of_state(state)),
                 (Ok(_), None) => Ok(()),
-                (Err(error), None) => Err(drawn(&error)),
+                (Err(error), None) => {
+                    let mut error = drawn(&error);
+                    error.bad_value = take_bad_value(error.message());
+                    Err(error)
+                }
             }
         };
         thread::scope(|scope| {
