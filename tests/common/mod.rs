@@ -206,3 +206,12 @@ pub fn redact(text: &str, workplace: &Workplace) -> String {
     }
     text
 }
+
+/// Sends a signal, named without SIG, to a program that was started.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(sent.expect("kill starts").success(), "SIG{name} was sent");
+}
