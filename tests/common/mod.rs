@@ -215,3 +215,19 @@ pub fn signal(child: &Child, name: &str) {
         .status();
     assert!(sent.expect("kill starts").success(), "SIG{name} was sent");
 }
+
+impl Workplace {
+    /// A workplace with one script in it, `pipeline.rhai`.
+    pub fn with_script(text: &str) -> Workplace {
+        let workplace = Workplace::new();
+        workplace.write("pipeline.rhai", text);
+        workplace
+    }
+
+    /// The value that phases of the only run left in `[seen]`.
+    #[track_caller]
+    pub fn seen(&self, key: &str) -> String {
+        self.value("seen", key)
+            .unwrap_or_else(|| panic!("no `{key}` in\n{}", self.state()))
+    }
+}
