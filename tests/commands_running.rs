@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::process::Stdio;
 
-use common::{Ended, Workplace, signal, value_in, wait_until};
+use common::{Ended, Workplace, is_alive, signal, value_in, wait_until};
 use serde_json::Value;
 
 /// A phase that runs until there is a file `go`.
@@ -14,11 +14,6 @@ const WAITING: &str =
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
-}
-
-/// Whether a process runs; one that ended and has not been waited for does not.
-fn is_alive(pid: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|s| !s.contains(") Z"))
 }
 
 #[test]
@@ -187,14 +182,14 @@ fn the_first_signal_stops_gracefully_and_says_how_to_go_on() {
 #[test]
 fn the_second_interrupt_ends_a_command_that_does_not_want_to() {
     let workplace = Workplace::with_script(
-        r#"phase("p", || { shell("trap '' TERM INT; echo $$ > on; while :; do sleep 0.02; done"); });"#,
+        r#"phase("p", || { shell("trap 'touch asked' TERM; echo $$ > on; while :; do sleep 0.02; done"); });"#,
     );
     let mut host = workplace.start(&["run", "pipeline.rhai"]);
     wait_until("the phase runs", || {
         workplace.exists("on") && !workplace.read("on").is_empty()
     });
     signal(&host, "INT");
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    wait_until("the command is asked to end", || workplace.exists("asked"));
     assert!(
         host.try_wait().expect("asked").is_none(),
         "the first one waits for the command"

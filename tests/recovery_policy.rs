@@ -6,13 +6,6 @@ use std::os::unix::process::ExitStatusExt;
 
 use common::{Ended, Workplace, wait_until};
 
-/// A workplace with one script in it.
-fn with_script(text: &str) -> Workplace {
-    let workplace = Workplace::new();
-    workplace.write("pipeline.rhai", text);
-    workplace
-}
-
 fn run(workplace: &Workplace, code: i32) -> Ended {
     workplace.jumar(&["run", "pipeline.rhai"]).code(code)
 }
@@ -24,16 +17,9 @@ fn status(workplace: &Workplace, phase: &str) -> String {
         .unwrap_or_else(|| panic!("no phase {phase}"))
 }
 
-/// The value that a phase left in `[seen]`.
-fn seen(workplace: &Workplace, key: &str) -> String {
-    workplace
-        .value("seen", key)
-        .unwrap_or_else(|| panic!("no `{key}` in\n{}", workplace.state()))
-}
-
 /// The kind that is recorded of a body that fails.
 fn kind_of(body: &str) -> String {
-    let workplace = with_script(&format!("phase(\"p\", #{{ timeout: \"20s\" }}, || {{ {body} }});"));
+    let workplace = Workplace::with_script(&format!("phase(\"p\", #{{ timeout: \"20s\" }}, || {{ {body} }});"));
     run(&workplace, 1);
     workplace.value("failures", "last_failure_kind").expect("a kind")
 }
@@ -163,7 +149,7 @@ fn words_in_the_log_of_an_earlier_command_do_not_count() {
 
 #[test]
 fn patterns_of_the_users_own_come_first() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/failures" as failures;
         failures::add("licence", ["no licence (left|available)", "CUDA out of memory: licence"]);
@@ -175,10 +161,11 @@ fn patterns_of_the_users_own_come_first() {
     );
     run(&workplace, 1);
     for (phase, kind) in [("a", "licence"), ("b", "licence"), ("c", "oom_gpu")] {
-        assert_eq!(seen(&workplace, phase), kind);
+        assert_eq!(workplace.seen(phase), kind);
     }
-    let workplace =
-        with_script("import \"std/failures\" as failures; failures::add(\"x\", [\"(\"]); phase(\"a\", || ());");
+    let workplace = Workplace::with_script(
+        "import \"std/failures\" as failures; failures::add(\"x\", [\"(\"]); phase(\"a\", || ());",
+    );
     let ended = run(&workplace, 3);
     assert!(
         ended.stderr.contains("`(` is no regular expression"),
@@ -189,7 +176,7 @@ fn patterns_of_the_users_own_come_first() {
 
 #[test]
 fn a_policy_is_told_everything_about_the_failure() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         let batch = param("batch_size", 8);
         on_failure(|f| {
@@ -220,19 +207,15 @@ fn a_policy_is_told_everything_about_the_failure() {
         ("seconds", "true"),
         ("max_rss", "true"),
     ] {
-        assert_eq!(seen(&workplace, key), value, "{key}");
+        assert_eq!(workplace.seen(key), value, "{key}");
     }
-    assert!(seen(&workplace, "command").contains("exit 3"));
-    assert!(
-        seen(&workplace, "message").contains('3'),
-        "{}",
-        seen(&workplace, "message")
-    );
+    assert!(workplace.seen("command").contains("exit 3"));
+    assert!(workplace.seen("message").contains('3'), "{}", workplace.seen("message"));
 }
 
 #[test]
 fn the_phases_own_policy_is_asked_first_and_the_pipelines_when_it_has_no_opinion() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         on_failure(|f| { state.seen[f.phase] = "pipeline"; skip("by the pipeline") });
         phase("own", #{ on_failure: |f| skip("by itself") }, || { throw "x"; });
@@ -244,13 +227,13 @@ fn the_phases_own_policy_is_asked_first_and_the_pipelines_when_it_has_no_opinion
     assert_eq!(workplace.value("seen", "own"), None);
     assert_eq!(workplace.value("results", "own.skipped").as_deref(), Some("by itself"));
     assert_eq!(workplace.value("asked", "none").as_deref(), Some("1"));
-    assert_eq!(seen(&workplace, "none"), "pipeline");
-    assert_eq!(seen(&workplace, "plain"), "pipeline");
+    assert_eq!(workplace.seen("none"), "pipeline");
+    assert_eq!(workplace.seen("plain"), "pipeline");
 }
 
 #[test]
 fn a_retry_changes_parameters_and_environment_of_the_next_attempts() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         param("batch_size", 8);
         env.MODE = "fast";
@@ -280,7 +263,7 @@ fn a_retry_changes_parameters_and_environment_of_the_next_attempts() {
 
 #[test]
 fn skip_leaves_the_phase_out_and_goes_on_with_what_waits_for_it() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("optional", #{ on_failure: |f| skip("not worth it") }, || { shell("exit 1"); });
         phase("next", #{ after: "optional" }, || { state.seen.result = result("optional") == (); });
@@ -290,13 +273,13 @@ fn skip_leaves_the_phase_out_and_goes_on_with_what_waits_for_it() {
     assert!(ended.stderr.contains("not worth it"), "{}", ended.stderr);
     assert_eq!(status(&workplace, "optional"), "skipped");
     assert_eq!(status(&workplace, "next"), "completed");
-    assert_eq!(seen(&workplace, "result"), "true");
+    assert_eq!(workplace.seen("result"), "true");
 }
 
 #[test]
 fn fail_lets_independent_phases_go_on_and_abort_does_not() {
     for (decision, other) in [("fail()", "completed"), ("abort(\"the disk is full\")", "pending")] {
-        let workplace = with_script(&format!(
+        let workplace = Workplace::with_script(&format!(
             r#"
             on_failure(|f| {decision});
             phase("bad", #{{ retries: 5 }}, || {{ shell("echo x >> tries; exit 1"); }});
@@ -320,7 +303,7 @@ fn fail_lets_independent_phases_go_on_and_abort_does_not() {
 
 #[test]
 fn retries_count_when_no_policy_has_an_opinion() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         on_failure(|f| { state.seen.asked = f.attempt; });
         phase("p", #{ retries: 1 }, || { shell("echo x >> tries; exit 1"); });
@@ -328,7 +311,7 @@ fn retries_count_when_no_policy_has_an_opinion() {
     );
     run(&workplace, 1);
     assert_eq!(workplace.read("tries"), "x\nx\n");
-    assert_eq!(seen(&workplace, "asked"), "2");
+    assert_eq!(workplace.seen("asked"), "2");
 }
 
 #[test]
@@ -344,7 +327,7 @@ fn a_policy_that_is_at_fault_itself_is_named_and_the_failure_stands() {
         ("|f| retry(#{ params: #{ batch: \"many\" } })", "must be a whole number"),
         ("|f| throw f", "the recovery policy of p is at fault itself"),
     ] {
-        let workplace = with_script(&format!(
+        let workplace = Workplace::with_script(&format!(
             "param(\"batch\", 8);\nphase(\"p\", #{{ on_failure: {policy} }}, || {{ shell(\"echo x >> tries; exit 9\"); }});\nphase(\"q\", || ());"
         ));
         let ended = run(&workplace, 1);
@@ -362,7 +345,7 @@ fn a_policy_that_is_at_fault_itself_is_named_and_the_failure_stands() {
 
 #[test]
 fn a_policy_that_always_says_retry_comes_to_an_end() {
-    let workplace = with_script("on_failure(|f| retry());\nphase(\"p\", || { throw \"never\"; });");
+    let workplace = Workplace::with_script("on_failure(|f| retry());\nphase(\"p\", || { throw \"never\"; });");
     let ended = run(&workplace, 1);
     assert!(ended.stderr.contains("it is not tried again"), "{}", ended.stderr);
     assert_eq!(status(&workplace, "p"), "failed");
@@ -370,7 +353,7 @@ fn a_policy_that_always_says_retry_comes_to_an_end() {
 
 #[test]
 fn on_failure_inside_a_phase_is_refused() {
-    let workplace = with_script("phase(\"p\", || { on_failure(|f| fail()); });");
+    let workplace = Workplace::with_script("phase(\"p\", || { on_failure(|f| fail()); });");
     let ended = run(&workplace, 1);
     assert!(
         ended.stderr.contains("on_failure() belongs at the top level"),
@@ -381,7 +364,7 @@ fn on_failure_inside_a_phase_is_refused() {
 
 #[test]
 fn a_host_that_is_killed_while_it_waits_to_retry_has_already_decided() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         param("batch_size", 8);
         phase("p", #{ on_failure: |f| if f.attempt == 1 {
@@ -413,7 +396,7 @@ fn a_host_that_is_killed_while_it_waits_to_retry_has_already_decided() {
 
 #[test]
 fn a_stop_ends_the_wait_for_a_retry_and_resume_makes_it() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("p", #{ on_failure: |f| retry(#{ delay: 3600, env: #{ MODE: "safe" } }) }, || {
             shell("echo ${MODE-none} >> tries; test -n \"$MODE\"");
@@ -435,7 +418,7 @@ fn a_stop_ends_the_wait_for_a_retry_and_resume_makes_it() {
 
 #[test]
 fn the_delay_of_a_retry_is_waited_for() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("p", #{ on_failure: |f| if f.attempt == 1 { retry(#{ delay: "250ms" }) } }, || {
             shell("date +%s%N >> times");
@@ -451,7 +434,7 @@ fn the_delay_of_a_retry_is_waited_for() {
 
 #[test]
 fn halve_on_oom_halves_down_to_the_least_and_then_gives_up() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/recovery" as recovery;
         param("batch_size", 8);
@@ -470,7 +453,7 @@ fn halve_on_oom_halves_down_to_the_least_and_then_gives_up() {
 
 #[test]
 fn backoff_tries_its_kinds_again_as_often_as_it_says() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/recovery" as recovery;
         on_failure(recovery::backoff(["exit"], 2, 0.01));
@@ -484,7 +467,7 @@ fn backoff_tries_its_kinds_again_as_often_as_it_says() {
 
 #[test]
 fn first_of_follows_the_first_policy_with_an_opinion() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/recovery" as recovery;
         let asked = |f| { state.seen.asked = f.kind; };
@@ -493,13 +476,13 @@ fn first_of_follows_the_first_policy_with_an_opinion() {
         "#,
     );
     run(&workplace, 0);
-    assert_eq!(seen(&workplace, "asked"), "exit");
+    assert_eq!(workplace.seen("asked"), "exit");
     assert_eq!(workplace.value("results", "p.skipped").as_deref(), Some("third"));
 }
 
 #[test]
 fn the_standard_policy_stops_everything_when_the_disk_is_full_and_leaves_other_failures_alone() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/recovery" as recovery;
         on_failure(recovery::standard());
@@ -516,15 +499,16 @@ fn the_standard_policy_stops_everything_when_the_disk_is_full_and_leaves_other_f
 
 #[test]
 fn the_advice_for_memory_names_the_batch_size_to_try() {
-    let workplace =
-        with_script("param(\"batch_size\", 8);\nphase(\"p\", || { shell(\"echo CUDA out of memory; exit 1\"); });");
+    let workplace = Workplace::with_script(
+        "param(\"batch_size\", 8);\nphase(\"p\", || { shell(\"echo CUDA out of memory; exit 1\"); });",
+    );
     let ended = run(&workplace, 1);
     assert!(ended.stderr.contains("BATCH_SIZE=4"), "{}", ended.stderr);
 }
 
 #[test]
 fn a_retry_with_more_gpus_than_there_are_gives_up_in_words() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         "phase(\"p\", #{ gpus: 1, on_failure: |f| retry(#{ gpus: 3 }) }, || { shell(\"echo x >> tries; exit 1\"); });",
     )
     .env("CUDA_VISIBLE_DEVICES", "0,1");
@@ -539,7 +523,7 @@ fn a_retry_with_more_gpus_than_there_are_gives_up_in_words() {
 
 #[test]
 fn a_retry_may_take_another_number_of_gpus() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"phase("p", #{ gpus: 2, on_failure: |f| retry(#{ gpus: if f.attempt == 1 { 1 } else { 2 } }) }, || {
             shell("echo $CUDA_VISIBLE_DEVICES >> tries");
             if run.attempt < 3 { throw "again"; }

@@ -7,23 +7,9 @@ use std::process::Command;
 
 use common::{Workplace, redact, value_in};
 
-/// A workplace with one script in it.
-fn with_script(text: &str) -> Workplace {
-    let workplace = Workplace::new();
-    workplace.write("pipeline.rhai", text);
-    workplace
-}
-
-/// The values that phases left in `[seen]` of the only run.
-fn seen(workplace: &Workplace, key: &str) -> String {
-    workplace
-        .value("seen", key)
-        .unwrap_or_else(|| panic!("no `{key}` in\n{}", workplace.state()))
-}
-
 #[test]
 fn the_whole_script_is_read_before_the_first_phase_runs() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("late", #{ after: "early" }, || { shell("cat .order >> log.txt"); });
         phase("early", || { shell("echo early >> log.txt; echo late > .order"); });
@@ -38,7 +24,7 @@ fn the_whole_script_is_read_before_the_first_phase_runs() {
 
 #[test]
 fn an_error_at_the_end_of_the_script_keeps_every_phase_from_running() {
-    let workplace = with_script(r#"phase("one", || { shell("touch ran"); }); let x = [1][7];"#);
+    let workplace = Workplace::with_script(r#"phase("one", || { shell("touch ran"); }); let x = [1][7];"#);
     workplace.jumar(&["run", "pipeline.rhai"]).code(3);
     assert!(!workplace.exists("ran"));
     assert!(!workplace.exists("runs"), "a refused script leaves no run behind");
@@ -46,7 +32,7 @@ fn an_error_at_the_end_of_the_script_keeps_every_phase_from_running() {
 
 #[test]
 fn a_script_that_exits_at_the_top_level_runs_nothing() {
-    let workplace = with_script(r#"phase("one", || { shell("touch ran"); }); exit();"#);
+    let workplace = Workplace::with_script(r#"phase("one", || { shell("touch ran"); }); exit();"#);
     let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(3);
     assert!(
         ended
@@ -60,7 +46,7 @@ fn a_script_that_exits_at_the_top_level_runs_nothing() {
 
 #[test]
 fn a_phase_sees_what_it_captured_as_it_stood_when_it_was_declared() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         let word = "then";
         let list = [1];
@@ -72,12 +58,12 @@ fn a_phase_sees_what_it_captured_as_it_stood_when_it_was_declared() {
         "#,
     );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "reader"), "then11");
+    assert_eq!(workplace.seen("reader"), "then11");
 }
 
 #[test]
 fn each_turn_of_a_loop_gives_its_phase_its_own_variable() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         for seed in [42, 123, 456] {
             phase(`eval_${seed}`, || { state.seen[`eval_${seed}`] = seed; });
@@ -86,13 +72,13 @@ fn each_turn_of_a_loop_gives_its_phase_its_own_variable() {
     );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
     for seed in ["42", "123", "456"] {
-        assert_eq!(seen(&workplace, &format!("eval_{seed}")), seed);
+        assert_eq!(workplace.seen(&format!("eval_{seed}")), seed);
     }
 }
 
 #[test]
 fn what_a_phase_assigns_to_a_captured_variable_stays_in_it() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         let count = 0;
         let box = #{ list: [] };
@@ -101,13 +87,13 @@ fn what_a_phase_assigns_to_a_captured_variable_stays_in_it() {
         "#,
     );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "one"), "1 1");
-    assert_eq!(seen(&workplace, "two"), "1 0");
+    assert_eq!(workplace.seen("one"), "1 1");
+    assert_eq!(workplace.seen("two"), "1 0");
 }
 
 #[test]
 fn a_phase_that_is_tried_again_begins_with_what_it_captured() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         let tries = 0;
         phase("flaky", #{ retries: 2 }, || {
@@ -118,12 +104,12 @@ fn a_phase_that_is_tried_again_begins_with_what_it_captured() {
         "#,
     );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "tries"), "1");
+    assert_eq!(workplace.seen("tries"), "1");
 }
 
 #[test]
 fn state_env_and_run_are_there_in_functions_closures_steps_policies_and_modules() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "parts/recorder" as recorder;
         fn note(key, value) { state.seen[key] = value; }
@@ -153,13 +139,13 @@ fn state_env_and_run_are_there_in_functions_closures_steps_policies_and_modules(
         ("module", "main green"),
         ("policy", "main"),
     ] {
-        assert_eq!(seen(&workplace, key), value, "{key}");
+        assert_eq!(workplace.seen(key), value, "{key}");
     }
 }
 
 #[test]
 fn closures_that_a_module_makes_keep_its_functions_imports_and_constants() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "lib/tools" as tools;
         fn local(x) { `local ${x}` }
@@ -190,16 +176,16 @@ fn closures_that_a_module_makes_keep_its_functions_imports_and_constants() {
         "fn dash() { \"-\" }\nfn maker() { |b| dash() + b }",
     );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "made"), "a-b!");
-    assert_eq!(seen(&workplace, "relayed"), "-c");
-    assert_eq!(seen(&workplace, "wrapped"), "wrapped-local main!");
-    assert_eq!(seen(&workplace, "declared"), "phase-declared!");
-    assert_eq!(seen(&workplace, "policy"), "policy-script!");
+    assert_eq!(workplace.seen("made"), "a-b!");
+    assert_eq!(workplace.seen("relayed"), "-c");
+    assert_eq!(workplace.seen("wrapped"), "wrapped-local main!");
+    assert_eq!(workplace.seen("declared"), "phase-declared!");
+    assert_eq!(workplace.seen("policy"), "policy-script!");
 }
 
 #[test]
 fn module_closures_work_in_phases_that_run_side_by_side() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "tools" as tools;
         let work = tools::maker();
@@ -209,7 +195,7 @@ fn module_closures_work_in_phases_that_run_side_by_side() {
     workplace.write("tools.rhai", "fn twice(n) { n * 2 }\nfn maker() { |n| twice(n) }");
     workplace.jumar(&["run", "pipeline.rhai", "-j", "4"]).code(0);
     for n in 0..8 {
-        assert_eq!(seen(&workplace, &format!("p{n}")), (n * 2).to_string());
+        assert_eq!(workplace.seen(&format!("p{n}")), (n * 2).to_string());
     }
 }
 
@@ -228,7 +214,7 @@ fn an_import_is_looked_for_beside_the_file_that_imports() {
     workplace.write("lib/a.rhai", "fn text() { \"the wrong a\" }");
     workplace.write("b.rhai", "fn text() { \"the wrong b\" }");
     workplace.jumar(&["run", "elsewhere/pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "text"), "a of b beside a");
+    assert_eq!(workplace.seen("text"), "a of b beside a");
 }
 
 #[test]
@@ -249,12 +235,12 @@ fn a_resumed_run_finds_its_imports_from_another_directory() {
         .output()
         .expect("jumar starts");
     common::Ended::from(ended).code(0);
-    assert_eq!(seen(&workplace, "text"), "found");
+    assert_eq!(workplace.seen("text"), "found");
 }
 
 #[test]
 fn all_modules_of_std_can_be_imported_together() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         import "std/gpu" as gpu;
         import "std/python" as python;
@@ -272,9 +258,9 @@ fn all_modules_of_std_can_be_imported_together() {
     )
     .env("CUDA_VISIBLE_DEVICES", "3,5");
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "python"), "true");
-    assert_eq!(seen(&workplace, "gpus"), "2");
-    assert_eq!(seen(&workplace, "patterns"), "true");
+    assert_eq!(workplace.seen("python"), "true");
+    assert_eq!(workplace.seen("gpus"), "2");
+    assert_eq!(workplace.seen("patterns"), "true");
     assert_eq!(
         value_in(&workplace.state(), "seen", "unbuffered").as_deref(),
         Some("\"1\"")
@@ -283,7 +269,7 @@ fn all_modules_of_std_can_be_imported_together() {
 
 #[test]
 fn a_script_with_a_shebang_is_executed_directly_with_its_parameters() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         "#!/usr/bin/env jumar\nlet word = param(\"word\", \"nothing\");\nphase(\"p\", || { shell([\"echo\", word], #{ log: \"said.log\" }); });\n",
     );
     let script = workplace.path().join("pipeline.rhai");
@@ -304,15 +290,16 @@ fn a_script_with_a_shebang_is_executed_directly_with_its_parameters() {
 
 #[test]
 fn a_script_with_a_byte_order_mark_and_windows_line_ends_runs() {
-    let workplace =
-        with_script("\u{feff}#!/usr/bin/env jumar\r\nphase(\"p\", || {\r\n    state.seen.ran = 1;\r\n});\r\n");
+    let workplace = Workplace::with_script(
+        "\u{feff}#!/usr/bin/env jumar\r\nphase(\"p\", || {\r\n    state.seen.ran = 1;\r\n});\r\n",
+    );
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
-    assert_eq!(seen(&workplace, "ran"), "1");
+    assert_eq!(workplace.seen("ran"), "1");
 }
 
 #[test]
 fn a_phase_declared_inside_a_running_phase_joins_the_plan() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("plan", || {
             for n in [1, 2] {
@@ -323,7 +310,7 @@ fn a_phase_declared_inside_a_running_phase_joins_the_plan() {
         "#,
     );
     let ended = workplace.jumar(&["run", "pipeline.rhai", "-j", "2", "--json"]).code(0);
-    assert_eq!(seen(&workplace, "sum"), "30");
+    assert_eq!(workplace.seen("sum"), "30");
     for name in ["plan", "part_1", "part_2", "sum"] {
         assert_eq!(workplace.value("phases", name).as_deref(), Some("completed"), "{name}");
         assert!(ended.stdout.contains(&format!("\"{name}\"")), "{}", ended.stdout);
@@ -332,7 +319,7 @@ fn a_phase_declared_inside_a_running_phase_joins_the_plan() {
 
 #[test]
 fn a_phase_declared_inside_a_phase_with_a_bad_dependency_fails_the_declaring_phase_only() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         phase("plan", || { phase("part", #{ after: "nobody" }, || ()); });
         phase("other", || ());
@@ -394,7 +381,7 @@ fn essence(workplace: &Workplace) -> String {
 
 #[test]
 fn a_run_that_was_stopped_anywhere_and_resumed_ends_as_a_straight_one_does() {
-    let straight = with_script(SWEEP);
+    let straight = Workplace::with_script(SWEEP);
     straight.jumar(&["run", "pipeline.rhai", "--base", "5"]).code(0);
     let expected = essence(&straight);
     assert!(
@@ -402,7 +389,7 @@ fn a_run_that_was_stopped_anywhere_and_resumed_ends_as_a_straight_one_does() {
         "{expected}"
     );
     for stop_at in ["stop_measure", "stop_try_0", "stop_try_2", "stop_best"] {
-        let resumed = with_script(SWEEP);
+        let resumed = Workplace::with_script(SWEEP);
         resumed.write(stop_at, "");
         resumed.jumar(&["run", "pipeline.rhai", "--base", "5"]).code(1);
         std::fs::remove_file(resumed.path().join(stop_at)).expect("removed");
@@ -418,7 +405,7 @@ fn a_run_that_was_stopped_anywhere_and_resumed_ends_as_a_straight_one_does() {
 
 #[test]
 fn a_second_resume_of_a_finished_sweep_runs_nothing() {
-    let workplace = with_script(SWEEP);
+    let workplace = Workplace::with_script(SWEEP);
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
     let done = workplace.read("done.txt");
     workplace.jumar(&["resume"]).code(0);
@@ -427,7 +414,7 @@ fn a_second_resume_of_a_finished_sweep_runs_nothing() {
 
 #[test]
 fn result_at_the_top_level_is_refused_since_a_resumed_run_would_see_something_else() {
-    let workplace = with_script("phase(\"a\", || 1);\nlet x = result(\"a\");");
+    let workplace = Workplace::with_script("phase(\"a\", || 1);\nlet x = result(\"a\");");
     let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(3);
     assert!(
         ended.stderr.contains("result() runs inside a phase"),
@@ -438,7 +425,7 @@ fn result_at_the_top_level_is_refused_since_a_resumed_run_would_see_something_el
 
 #[test]
 fn a_captured_closure_works_in_phases_side_by_side() {
-    let workplace = with_script(
+    let workplace = Workplace::with_script(
         r#"
         let scale = 3;
         let work = |n| n * scale;
@@ -447,13 +434,14 @@ fn a_captured_closure_works_in_phases_side_by_side() {
     );
     workplace.jumar(&["run", "pipeline.rhai", "-j", "6"]).code(0);
     for n in 0..6 {
-        assert_eq!(seen(&workplace, &format!("p{n}")), (n * 3).to_string());
+        assert_eq!(workplace.seen(&format!("p{n}")), (n * 3).to_string());
     }
 }
 
 #[test]
 fn what_a_script_prints_goes_to_standard_error() {
-    let workplace = with_script("print(\"a word\"); debug(\"another\"); phase(\"p\", || { print(\"inside\"); });");
+    let workplace =
+        Workplace::with_script("print(\"a word\"); debug(\"another\"); phase(\"p\", || { print(\"inside\"); });");
     let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(0);
     for word in ["a word", "another", "inside"] {
         assert!(ended.stderr.contains(word), "{}", ended.stderr);
@@ -464,7 +452,7 @@ fn what_a_script_prints_goes_to_standard_error() {
 #[test]
 fn a_name_of_jumars_own_cannot_be_a_variable() {
     for text in ["let state = 1;", "const run = 1;", "phase(\"p\", || { let env = 1; });"] {
-        let workplace = with_script(text);
+        let workplace = Workplace::with_script(text);
         let ended = workplace.jumar(&["run", "pipeline.rhai"]);
         assert!([1, 3].contains(&ended.code), "{text}: {}", ended.stderr);
         assert!(

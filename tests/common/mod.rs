@@ -231,3 +231,8 @@ impl Workplace {
             .unwrap_or_else(|| panic!("no `{key}` in\n{}", self.state()))
     }
 }
+
+/// Whether a process runs, by its id as text; one that ended and has not been waited for does not.
+pub fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|s| !s.contains(") Z"))
+}
