@@ -386,8 +386,13 @@ fn after_a_failure_independent_phases_go_on_unless_fail_fast_is_asked_for() {
 fn fail_fast_lets_what_runs_already_come_to_its_end() {
     let workplace = Workplace::with_script(
         r#"
-        phase("long", || { shell("touch on; until test -e failed; do sleep 0.02; done; echo long >> done"); });
-        phase("bad", || { shell("until test -e on; do sleep 0.02; done; touch failed; exit 1"); });
+        phase("long", || {
+            shell("touch on; until grep -q bad=failed $JUMAR_RUN_DIR/.experiment_state; do sleep 0.02; done");
+            // Some more work, so that the host surely hears of the failure first.
+            for n in 0..10 { shell("true"); }
+            shell("echo long >> done");
+        });
+        phase("bad", || { shell("until test -e on; do sleep 0.02; done; exit 1"); });
         phase("never", || { shell("echo never >> done"); });
         "#,
     );

@@ -417,22 +417,6 @@ fn a_stop_ends_the_wait_for_a_retry_and_resume_makes_it() {
 }
 
 #[test]
-fn the_delay_of_a_retry_is_waited_for() {
-    let workplace = Workplace::with_script(
-        r#"
-        phase("p", #{ on_failure: |f| if f.attempt == 1 { retry(#{ delay: "250ms" }) } }, || {
-            shell("date +%s%N >> times");
-            if run.attempt == 1 { throw "again"; }
-        });
-        "#,
-    );
-    run(&workplace, 0);
-    let text = workplace.read("times");
-    let times: Vec<u128> = text.lines().map(|l| l.parse().expect("a time")).collect();
-    assert!(times[1] - times[0] >= 250_000_000, "{times:?}");
-}
-
-#[test]
 fn halve_on_oom_halves_down_to_the_least_and_then_gives_up() {
     let workplace = Workplace::with_script(
         r#"
