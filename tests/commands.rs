@@ -574,3 +574,28 @@ fn colours_follow_the_option_and_the_environment() {
         "JSON is never coloured"
     );
 }
+
+#[test]
+fn of_runs_that_began_in_the_same_second_the_one_that_was_made_last_is_the_newest() {
+    let workplace = Workplace::with_script("phase(\"p\", || ());");
+    for name in ["b", "c", "a"] {
+        workplace.jumar(&["run", "pipeline.rhai", "--run-dir", &format!("runs/{name}")]);
+    }
+    for run in workplace.runs() {
+        let file = format!("{run}/.experiment_state");
+        let started = regex_lite::Regex::new(r"(?m)^start_time=\d+$").expect("a good pattern");
+        workplace.write(&file, &started.replace(&workplace.read(&file), "start_time=1700000000"));
+    }
+    let listed = json(&workplace.jumar(&["runs", "--json"]).code(0).stdout);
+    let order: Vec<&str> = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|r| r["run"].as_str())
+        .collect();
+    assert_eq!(order, ["runs/b", "runs/c", "runs/a"]);
+    assert_eq!(
+        json(&workplace.jumar(&["status", "--json"]).code(0).stdout)["run"],
+        "runs/a"
+    );
+}
