@@ -331,3 +331,28 @@ fn a_look_up_that_fails_while_planning_is_an_error_with_what_it_said() {
     let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(3);
     assert!(ended.stderr.contains("ended with status 3: why"), "{}", ended.stderr);
 }
+
+#[test]
+fn phases_whose_names_resemble_each_other_have_logs_of_their_own() {
+    let workplace = completed(
+        r#"
+        let long = "x";
+        for n in 0..9 { long += long; }
+        for name in ["a b", "a_b", "a/b", "größe", long + "1", long + "2"] {
+            phase(name, || { shell(["echo", name]); });
+        }
+        "#,
+    );
+    let logs = std::fs::read_dir(workplace.path().join(workplace.run()).join("logs")).expect("there are logs");
+    let names: Vec<String> = logs
+        .map(|l| l.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    for plain in ["a_b.log", "größe.log"] {
+        assert!(names.iter().any(|n| n == plain), "{names:?}");
+    }
+    assert_eq!(
+        workplace.jumar(&["logs", "a b"]).code(0).stdout.lines().last(),
+        Some("a b")
+    );
+}

@@ -306,3 +306,23 @@ fn an_error_inside_a_phase_shows_the_script_and_how_to_go_on() {
 fn a_metric_that_is_no_number_is_refused() {
     insta::assert_snapshot!(said("phase(\"eval\", || {\n    metric(\"accuracy\", \"high\");\n});\n"));
 }
+
+#[test]
+fn exit_inside_a_phase_fails_it_in_words() {
+    let drawn = said("phase(\"a\", || {\n    exit();\n});\n");
+    assert!(drawn.contains("exit() would end the whole script"), "{drawn}");
+    assert!(drawn.contains("`return` leaves a phase"), "{drawn}");
+}
+
+#[test]
+fn a_closure_with_a_wrong_number_of_parameters_is_not_named_by_its_inner_name() {
+    for text in [
+        "phase(\"a\", |x| x);",
+        "phase(\"a\", || { step(\"b\", |x| x); });",
+        "on_failure(|| fail()); phase(\"a\", || { throw 1; });",
+    ] {
+        let drawn = said(text);
+        assert!(drawn.contains("this closure cannot be called with"), "{drawn}");
+        assert!(!drawn.contains("anon$"), "{drawn}");
+    }
+}

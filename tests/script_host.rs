@@ -462,3 +462,47 @@ fn a_name_of_jumars_own_cannot_be_a_variable() {
         );
     }
 }
+
+#[test]
+fn a_phase_that_is_tried_again_declares_its_phases_once() {
+    let workplace = Workplace::with_script(
+        r#"
+        phase("plan", #{ retries: 1 }, || {
+            for n in 0..2 { phase(`part_${n}`, #{ after: "plan" }, || { shell(`echo ${n} >> done`); }); }
+            if run.attempt == 1 { throw "again"; }
+            phase("inner", || { phase("innermost", || { shell("echo innermost >> done"); }); });
+        });
+        "#,
+    );
+    workplace.jumar(&["run", "pipeline.rhai"]).code(0);
+    assert_eq!(workplace.read("done"), "0\n1\ninnermost\n");
+    workplace.jumar(&["resume"]).code(0);
+    assert_eq!(
+        workplace.read("done"),
+        "0\n1\ninnermost\n",
+        "a resumed run knows them all"
+    );
+}
+
+#[test]
+fn a_body_may_be_a_named_function() {
+    let workplace = Workplace::with_script(
+        r#"
+        fn body() { state.seen[run.phase] = 1; }
+        phase("by_name", body);
+        phase("by_pointer", Fn("body"));
+        "#,
+    );
+    workplace.jumar(&["run", "pipeline.rhai"]).code(0);
+    assert_eq!(workplace.seen("by_name") + &workplace.seen("by_pointer"), "11");
+}
+
+#[test]
+fn a_module_imported_inside_a_phase_works() {
+    let workplace = Workplace::with_script(
+        "phase(\"p\", || { import \"lib\" as lib; let f = lib::maker(); state.seen.x = f.call(2); });",
+    );
+    workplace.write("lib.rhai", "fn maker() { |n| n + 1 }");
+    workplace.jumar(&["run", "pipeline.rhai"]).code(0);
+    assert_eq!(workplace.seen("x"), "3");
+}

@@ -257,6 +257,10 @@ fn words(error: &EvalAltResult, engine: Option<&Engine>) -> (String, Vec<String>
             vec!["an import is `std/…`, or a path beside the file that imports it".into()],
         ),
         EvalAltResult::ErrorStackOverflow(_) => ("the script calls itself too deeply (192 levels)".into(), vec![]),
+        EvalAltResult::Exit(..) => (
+            "exit() would end the whole script".into(),
+            vec!["`return` leaves a phase, `throw` fails it".into()],
+        ),
         EvalAltResult::ErrorTerminated(..) => ("the script was stopped".into(), vec![]),
         other => {
             let mut bare = other.to_string();
@@ -294,6 +298,13 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         .split_once('(')
         .map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest))
         .unwrap_or_default();
+    if bare.starts_with("anon$") {
+        let given = given.split(", ").filter(|g| !g.is_empty()).count();
+        return (
+            format!("this closure cannot be called with {given} values"),
+            vec!["the body of a phase and of a step takes none (`|| …`), a policy takes the failure (`|f| …`)".into()],
+        );
+    }
     let Some(engine) = engine else {
         return (format!("no function is called `{name}`"), vec![]);
     };
