@@ -218,6 +218,8 @@ fn a_script_that_catches_everything_is_stopped_all_the_same() {
     for body in [
         "touch(); loop { try { sleep(600); } catch { } }",
         "touch(); loop { try { [1].map(|x| sleep(600)); } catch { } }",
+        "touch(); try { [1].map(|x| sleep(600)); } catch { }",
+        "try { [1].map(|x| shell(\"touch on; sleep 600\")); } catch { } 7",
         "touch(); loop { }",
     ] {
         let workplace = Workplace::with_script(&format!(

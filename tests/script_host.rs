@@ -506,3 +506,18 @@ fn a_module_imported_inside_a_phase_works() {
     workplace.jumar(&["run", "pipeline.rhai"]).code(0);
     assert_eq!(workplace.seen("x"), "3");
 }
+
+#[test]
+fn a_script_that_fails_after_it_asked_for_the_run_directory_leaves_none_behind() {
+    for text in [
+        "let d = run.dir; throw \"no\";",
+        "let d = run.dir; phase(\"a\", #{ after: \"b\" }, || ());",
+    ] {
+        let workplace = Workplace::with_script(text);
+        workplace.jumar(&["run", "pipeline.rhai"]).code(3);
+        workplace
+            .jumar(&["run", "pipeline.rhai", "--run-dir", "mine/here"])
+            .code(3);
+        assert!(!workplace.exists("runs") && !workplace.exists("mine"), "{text}");
+    }
+}
