@@ -143,9 +143,10 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
 
 impl From<ScriptError> for CliError {
     fn from(mut error: ScriptError) -> CliError {
-        match error.state.take() {
-            Some(state) => state.into(),
-            None => CliError::Script(Box::new(error)),
+        match (error.state.take(), error.bad_value.take()) {
+            (Some(state), _) => state.into(),
+            (None, Some(value)) => value.into(),
+            (None, None) => CliError::Script(Box::new(error)),
         }
     }
 }

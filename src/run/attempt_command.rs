@@ -23,6 +23,9 @@ const TAIL_LINES: usize = 20;
 /// How many of its last lines are searched for the cause.
 const JUDGED_LINES: usize = 400;
 
+/// How many bytes of a phase's name go into the name of its log: file systems take 255 in all.
+const LONGEST_STEM: usize = 200;
+
 /// A command as a body asks for it.
 #[derive(Clone, Debug)]
 pub struct CommandRequest {
@@ -306,21 +309,9 @@ impl Attempt {
         match asked {
             Some(path) if path.components().count() > 1 || path.is_absolute() => path.into(),
             Some(name) => run_dir.join("logs").join(name),
-            None => {
-                let plain: String = self
-                    .phase
-                    .name
-                    .chars()
-                    .map(|c| {
-                        if c.is_alphanumeric() || "._-".contains(c) {
-                            c
-                        } else {
-                            '_'
-                        }
-                    })
-                    .collect();
-                run_dir.join("logs").join(format!("{plain}.log"))
-            }
+            None => run_dir
+                .join("logs")
+                .join(format!("{}.log", file_stem(&self.phase.name))),
         }
     }
 
@@ -360,6 +351,30 @@ impl Attempt {
         }
         Ok(start + head.len() as u64)
     }
+}
+
+/// A phase's name as the name of its log. One that cannot be a file's name as it is gets a hash behind it: `a b` and
+/// `a_b` must not write into the same log.
+fn file_stem(phase: &str) -> String {
+    let plain: String = phase
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if plain == phase && plain.len() <= LONGEST_STEM {
+        return plain;
+    }
+    let short: String = plain
+        .char_indices()
+        .take_while(|(at, c)| at + c.len_utf8() <= LONGEST_STEM)
+        .map(|(_, c)| c)
+        .collect();
+    format!("{short}-{}", &blake3::hash(phase.as_bytes()).to_hex()[..6])
 }
 
 /// The commands of a completed attempt, given out again in their order.

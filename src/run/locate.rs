@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::STATE_FILE;
 
@@ -118,10 +118,16 @@ pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
     let runs = directories
         .map(|d| in_directory(&d))
         .filter(|r| r.state_file.symlink_metadata().is_ok());
-    let mut aged: Vec<(u64, PathBuf, RunPath)> =
-        runs.map(|r| (started(&r.state_file), r.directory.clone(), r)).collect();
-    aged.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    Ok(aged.into_iter().map(|(_, _, run)| run).collect())
+    let mut aged: Vec<_> = runs.map(|r| (age(&r), r)).collect();
+    aged.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(aged.into_iter().map(|(_, run)| run).collect())
+}
+
+/// What orders runs. The state file tells the second in which a run began; of those that began in the same one, the
+/// directory that was made last is the newest.
+fn age(run: &RunPath) -> (u64, Option<SystemTime>, PathBuf) {
+    let made = fs::metadata(&run.directory).and_then(|m| m.created()).ok();
+    (started(&run.state_file), made, run.directory.clone())
 }
 
 fn in_directory(directory: &Path) -> RunPath {

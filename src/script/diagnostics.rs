@@ -6,7 +6,7 @@ use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
 use super::fault::root;
 use super::shared::Shared;
-use crate::plan::nearest;
+use crate::plan::{ParameterError, nearest};
 use crate::state::StateError;
 use crate::ui::{Diagnostic, Excerpt, Label, Level, render};
 
@@ -21,6 +21,8 @@ pub struct ScriptError {
     frames: Vec<Frame>,
     /// The trouble with the state that stopped the script, when that is what did.
     pub state: Option<StateError>,
+    /// The value of a parameter that does not fit, when that is what stopped the script.
+    pub bad_value: Option<ParameterError>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![],
             state: None,
+            bad_value: None,
         }
     }
 
@@ -65,6 +68,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![frame],
             state: None,
+            bad_value: None,
         }
     }
 
@@ -119,6 +123,7 @@ impl ScriptError {
             helps,
             frames,
             state: None,
+            bad_value: None,
         }
     }
 
@@ -252,6 +257,10 @@ fn words(error: &EvalAltResult, engine: Option<&Engine>) -> (String, Vec<String>
             vec!["an import is `std/…`, or a path beside the file that imports it".into()],
         ),
         EvalAltResult::ErrorStackOverflow(_) => ("the script calls itself too deeply (192 levels)".into(), vec![]),
+        EvalAltResult::Exit(..) => (
+            "exit() would end the whole script".into(),
+            vec!["`return` leaves a phase, `throw` fails it".into()],
+        ),
         EvalAltResult::ErrorTerminated(..) => ("the script was stopped".into(), vec![]),
         other => {
             let mut bare = other.to_string();
@@ -275,6 +284,7 @@ fn parse_words(kind: &ParseErrorType) -> (String, Vec<String>) {
             "the text is not ended".into(),
             vec!["end it with `\"`; a text over several lines is written in backticks".into()],
         ),
+        ParseErrorType::ForbiddenVariable(name) => (format!("`{name}` is jumar's own; choose another name"), vec![]),
         ParseErrorType::Reserved(name) => (format!("`{name}` is a reserved word"), vec![]),
         other => (other.to_string(), vec![]),
     }
@@ -286,12 +296,19 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
     let bare = name.rsplit("::").next().unwrap_or(name);
     let given = signature
         .split_once('(')
-        .map(|(_, rest)| rest.trim_end_matches(')'))
+        .map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest))
         .unwrap_or_default();
+    if bare.starts_with("anon$") {
+        let given = given.split(", ").filter(|g| !g.is_empty()).count();
+        return (
+            format!("this closure cannot be called with {given} values"),
+            vec!["the body of a phase and of a step takes none (`|| …`), a policy takes the failure (`|f| …`)".into()],
+        );
+    }
     let Some(engine) = engine else {
         return (format!("no function is called `{name}`"), vec![]);
     };
-    let known = engine.collect_fn_metadata(
+    let mut known = engine.collect_fn_metadata(
         None,
         |info| {
             let name = info.metadata.name.to_string();
@@ -303,10 +320,12 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         },
         true,
     );
+    // The engine lists them in no order.
+    known.sort_by(|(a, p), (b, q)| (a, p.len(), p).cmp(&(b, q.len(), q)));
     let overloads: Vec<String> = known
         .iter()
         .filter(|(n, _)| n == bare && !name.contains("::"))
-        .map(|(n, p)| format!("{n}({})", without_result(p).join(", ")))
+        .map(|(n, p)| format!("{n}({})", p.join(", ")))
         .collect();
     if !overloads.is_empty() {
         let given = if given.is_empty() {
@@ -326,11 +345,6 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         format!("no function is called `{name}`"),
         near.map(|n| format!("did you mean `{n}`?")).into_iter().collect(),
     )
-}
-
-/// The parameters of a signature; the last entry is the result.
-fn without_result(parameters: &[String]) -> &[String] {
-    parameters.split_last().map_or(parameters, |(_, rest)| rest)
 }
 
 #[cfg(test)]

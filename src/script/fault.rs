@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 
 use super::values::{from_data, to_data};
+use crate::plan::ParameterError;
 use crate::run::{Failure, Problem};
 use crate::state::StateError;
 
@@ -51,6 +52,27 @@ thread_local! {
 /// The trouble with the state that stopped this thread's script, if that is what did.
 pub(super) fn take_state_error() -> Option<StateError> {
     STATE_ERROR.with(|slot| slot.borrow_mut().take())
+}
+
+thread_local! {
+    /// The value that somebody gave to a parameter and that does not fit: no fault of the script's.
+    static BAD_VALUE: RefCell<Option<ParameterError>> = const { RefCell::new(None) };
+}
+
+/// A parameter cannot be declared. A value that does not fit is remembered: not the script is wrong but its caller.
+pub(super) fn raise_parameter_error(error: ParameterError) -> Box<EvalAltResult> {
+    let raised = mistake(error.to_string());
+    if matches!(error, ParameterError::WrongType { .. } | ParameterError::NoValue { .. }) {
+        BAD_VALUE.with(|slot| *slot.borrow_mut() = Some(error));
+    }
+    raised
+}
+
+/// The value that did not fit, if that is what `message` is about: the script may have caught it and failed otherwise.
+pub(super) fn take_bad_value(message: &str) -> Option<ParameterError> {
+    BAD_VALUE
+        .with(|slot| slot.borrow_mut().take())
+        .filter(|e| e.to_string() == message)
 }
 
 /// An error that no `catch` may swallow: the script is stopped where it stands.

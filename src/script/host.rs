@@ -19,7 +19,7 @@ use super::current;
 use super::diagnostics::ScriptError;
 use super::embedded::{STOCK_NAME, stock_script};
 use super::engine::{build, declarations};
-use super::fault::{as_failure, failure_map, take_state_error};
+use super::fault::{as_failure, failure_map, take_bad_value, take_state_error};
 use super::resolver::without_shebang;
 use super::shared::Shared;
 use super::values::to_data;
@@ -142,7 +142,11 @@ impl Host {
             match (outcome, take_state_error()) {
                 (_, Some(state)) => Err(ScriptError::of_state(state)),
                 (Ok(_), None) => Ok(()),
-                (Err(error), None) => Err(drawn(&error)),
+                (Err(error), None) => {
+                    let mut error = drawn(&error);
+                    error.bad_value = take_bad_value(error.message());
+                    Err(error)
+                }
             }
         };
         thread::scope(|scope| {
@@ -180,17 +184,19 @@ impl<'a, 'c> HostBodies<'a, 'c> {
             return Problem::Interrupted;
         }
         let over = attempt.time_left().is_some_and(|left| left.is_zero());
-        let mut failure = as_failure(error).filter(|f| f.kind != "script").unwrap_or_else(|| {
-            let name = self.context.call_source().unwrap_or_default();
-            let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
-            let message = drawn.one_line();
-            Failure {
+        let name = self.context.call_source().unwrap_or_default();
+        let drawn = ScriptError::from_rhai(error, name, self.shared, Some(self.context.engine())).inside_the_walk();
+        let mut failure = as_failure(error)
+            .filter(|f| f.kind != "script")
+            .unwrap_or_else(|| Failure {
                 kind: "script".into(),
-                message,
-                diagnostic: Some(drawn.render(false)),
+                message: drawn.one_line(),
                 ..Failure::default()
-            }
-        });
+            });
+        // A command is its own place; what a primitive refused is not found again without the line that asked for it.
+        if failure.command.is_none() {
+            failure.diagnostic = Some(drawn.render(false));
+        }
         if over && failure.kind == "script" {
             failure = Failure {
                 kind: "timeout".into(),

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, NativeCallContext, Position, Scope};
+use rhai::{AST, Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, NativeCallContext, Position, Scope};
 
 use super::embedded::{standard_module, standard_modules, stock_script};
 use super::engine::declarations;
@@ -99,8 +99,23 @@ impl Resolver {
             top.1 = Some(ast.clone());
         }
         ast += engine.compile(format!("{MODULE_END}();").replace('$', "__"))?;
-        Module::eval_ast_as_new(Scope::new(), &ast, engine)
+        let mut module = Module::eval_ast_as_new(Scope::new(), &ast, engine)?;
+        let_closures_out(&mut module, &ast);
+        Ok(module)
     }
+}
+
+/// A closure that a module made is called by its name, and the file that imports the module does not know that name:
+/// `let work = tools::maker(); work.call()`. Closures have names that nobody else has, so they may be known everywhere.
+fn let_closures_out(module: &mut Module, ast: &AST) {
+    // The key of a function is private to Rhai; putting it into another module tells it.
+    let mut keys = Module::new();
+    for closure in ast.iter_fn_def().filter(|f| f.name.starts_with("anon$")) {
+        let key = keys.set_script_fn(closure.clone());
+        #[expect(deprecated, reason = "a script's functions cannot be registered in another way")]
+        module.update_fn_namespace(key, FnNamespace::Global);
+    }
+    module.build_index();
 }
 
 impl ModuleResolver for Resolver {

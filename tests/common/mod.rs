@@ -206,3 +206,33 @@ pub fn redact(text: &str, workplace: &Workplace) -> String {
     }
     text
 }
+
+/// Sends a signal, named without SIG, to a program that was started.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(sent.expect("kill starts").success(), "SIG{name} was sent");
+}
+
+impl Workplace {
+    /// A workplace with one script in it, `pipeline.rhai`.
+    pub fn with_script(text: &str) -> Workplace {
+        let workplace = Workplace::new();
+        workplace.write("pipeline.rhai", text);
+        workplace
+    }
+
+    /// The value that phases of the only run left in `[seen]`.
+    #[track_caller]
+    pub fn seen(&self, key: &str) -> String {
+        self.value("seen", key)
+            .unwrap_or_else(|| panic!("no `{key}` in\n{}", self.state()))
+    }
+}
+
+/// Whether a process runs, by its id as text; one that ended and has not been waited for does not.
+pub fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|s| !s.contains(") Z"))
+}

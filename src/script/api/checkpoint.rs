@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rhai::{Dynamic, Map, Module};
 
+use super::files::here;
 use super::{Outcome, define};
 use crate::run::{Manifest, Mode, make_checkpoint};
 use crate::script::current;
@@ -13,7 +14,7 @@ use crate::script::shared::Shared;
 use crate::script::values::to_data;
 
 const RECORD: &str = "Records a checkpoint, a file or a directory, after looking at it: it must exist and not be empty. Its size and a hash are kept, so that it can be
-verified before it is used. `info` is a map of anything worth keeping. Throws a failure of kind `not_found` when it is missing or empty.";
+verified before it is used. `info` is a map of anything worth keeping. A relative path is taken from the phase's `cwd`. Throws a failure of kind `not_found` when it is missing or empty.";
 
 const NEWEST: &str = "The path of the newest checkpoint that is still what was recorded. A newer one that is not is passed over, with a warning.
 Throws a failure of kind `not_found` when there is none.";
@@ -52,6 +53,8 @@ fn record(path: &str, info: Map) -> Outcome<()> {
             not.path, not.type_name
         ))
     })?;
+    let path = here(path).to_string_lossy().into_owned();
+    let path = path.as_str();
     if attempt.session.mode == Mode::Dry {
         return attempt
             .record_checkpoint(&Manifest::expected(path))
@@ -75,7 +78,12 @@ fn newest() -> Outcome<String> {
                     .observer
                     .warn(&format!("{error}; falling back to {}", found.manifest.path));
             }
-            Ok(found.manifest.path)
+            // Recorded as seen from the working directory; a phase that has another must find it, too.
+            let path = found.manifest.path;
+            Ok(match attempt.phase.cwd {
+                Some(_) => std::path::absolute(&path).map_or(path, |p| p.to_string_lossy().into_owned()),
+                None => path,
+            })
         }
         Err(faults) => {
             let why = faults

@@ -66,7 +66,7 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
 }
 
 /// A path as the phase's commands would see it.
-fn here(path: &str) -> PathBuf {
+pub(super) fn here(path: &str) -> PathBuf {
     let directory = current::with(|attempt| attempt.and_then(|a| a.phase.cwd.clone()));
     directory.map_or_else(|| PathBuf::from(path), |d| d.join(path))
 }
