@@ -12,7 +12,7 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
+    BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
     STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
@@ -223,10 +223,9 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
     if let Some(path) = &how.checkpoint {
-        if !Path::new(path).exists() {
-            return Err(CliError::usage(format!("--checkpoint: {path} does not exist")));
-        }
-        session.given_checkpoint = Some(path.clone());
+        let manifest = Manifest::take(path, serde_json::Map::new())
+            .map_err(|error| CliError::usage(format!("--checkpoint: {error}")))?;
+        session.give_checkpoint(&manifest)?;
     }
     if let Some(count) = how.gpus {
         let there = session.limit_gpus(count);
