@@ -13,7 +13,8 @@ use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
-    STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
+    STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, relocated, reopen_run,
+    take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -222,6 +223,15 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         stop.clone(),
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
+    if let Some(existing) = &launch.existing
+        && let Some(event) = relocated(&existing.state, &existing.run.directory)
+    {
+        let directory = existing.run.directory.display();
+        session
+            .observer
+            .note(&format!("the run directory was moved; it is {directory} now"));
+        session.ledger.commit(event)?;
+    }
     if let Some(path) = &how.checkpoint {
         let manifest = Manifest::take(path, serde_json::Map::new())
             .map_err(|error| CliError::usage(format!("--checkpoint: {error}")))?;

@@ -19,6 +19,7 @@ mod phase_runner;
 mod preview;
 mod records;
 mod recovery;
+mod relocate;
 mod resume;
 mod session;
 
@@ -37,5 +38,6 @@ pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use records::{STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
 pub use recovery::{Decision, Overrides};
+pub use relocate::relocated;
 pub use resume::{ResumeNote, left_running, take_over};
 pub use session::{Mode, Session};

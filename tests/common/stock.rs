@@ -56,6 +56,27 @@ impl Workplace {
         self
     }
 
+    /// Makes the experiment's programs breakable: `python3 …/NAME.py` fails while [`Workplace::break_program`] says so.
+    pub fn breakable(self) -> Workplace {
+        let python = which::which("python3").expect("there is a python3");
+        let text = format!(
+            "#!/bin/sh\nname=$(basename \"$1\" .py)\nif [ -e \"broken/$name\" ]; then\n  \
+             echo \"$name: broken by the test\" >&2\n  exit 3\nfi\nexec {} \"$@\"\n",
+            python.display()
+        );
+        self.stand_in("python3", &text)
+    }
+
+    /// From now on the program fails.
+    pub fn break_program(&self, name: &str) {
+        self.write(&format!("broken/{name}"), "");
+    }
+
+    /// From now on the program does what it should.
+    pub fn mend_program(&self, name: &str) {
+        fs::remove_file(self.path().join("broken").join(name)).expect("it was broken");
+    }
+
     /// Everything there is, with size, time of change and a hash of the contents: equal listings mean that nothing was touched.
     pub fn listing(&self) -> Vec<String> {
         let mut lines = Vec::new();
