@@ -18,7 +18,7 @@ fn guide() -> Workplace {
 /// A run in which phase 3 fails; what breaks it is mended afterwards.
 fn failed_in_phase_3() -> (Workplace, Ended) {
     let place = guide();
-    place.break_program("token_compression");
+    place.break_program("token_compression", 3);
     let failed = place.bash("jumar experiment").code(1);
     place.mend_program("token_compression");
     (place, failed)
@@ -135,7 +135,7 @@ fn a_completed_phase_that_is_edited_to_pending_runs_again() {
 fn a_failed_phase_that_is_edited_to_completed_is_skipped() {
     for (editor, edit) in edits("phase3_baselines=failed", "phase3_baselines=completed") {
         let place = guide();
-        place.break_program("token_compression");
+        place.break_program("token_compression", 3);
         place.bash("jumar experiment").code(1);
         place.bash(&edit).code(0);
         // What breaks it is still there: only because it is not tried can this succeed.
@@ -167,7 +167,7 @@ fn evaluation_starts_fresh_from_an_existing_checkpoint_without_training() {
 #[test]
 fn if_training_fails_no_other_phase_runs() {
     let place = guide();
-    place.break_program("train");
+    place.break_program("train", 3);
     place.bash("jumar experiment").code(1);
     assert_eq!(
         place.standing(),
@@ -279,7 +279,7 @@ fn a_state_file_that_was_touched_by_hand_is_a_run_with_everything_pending() {
 fn a_run_directory_that_was_moved_is_resumed_where_it_is() {
     for (how, command) in [("moved", "mv"), ("copied", "cp -r")] {
         let place = guide();
-        place.break_program("token_compression");
+        place.break_program("token_compression", 3);
         place.bash("jumar experiment --run-dir old").code(1);
         place.mend_program("token_compression");
         place.bash(&format!("mkdir runs && {command} old runs/new")).code(0);
@@ -325,6 +325,10 @@ fn a_dry_run_verifies_what_a_resume_will_do() {
     assert!(
         shown.contains("phase3_baselines (3): runs again (it failed)"),
         "{shown}"
+    );
+    assert!(
+        shown.contains("aggregation: runs again\n"),
+        "it combines what phase 3 makes anew: {shown}"
     );
     assert_eq!(place.listing(), before);
 }

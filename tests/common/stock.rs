@@ -1,5 +1,6 @@
 //! What tests of the stock pipeline need besides: a small experiment, bash as users type it, stand-ins for programs, listings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -15,6 +16,15 @@ pub const PHASES: [&str; 6] = [
     "phase4_efficiency",
     "aggregation",
 ];
+
+/// One call of python3 that was written down.
+#[derive(Debug, serde::Deserialize)]
+pub struct Call {
+    /// Its arguments.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+}
 
 impl Workplace {
     /// A workplace in which the stock pipeline is a matter of two seconds: two data sets, one seed, two epochs.
@@ -56,25 +66,69 @@ impl Workplace {
         self
     }
 
-    /// Makes the experiment's programs breakable: `python3 …/NAME.py` fails while [`Workplace::break_program`] says so.
+    /// Gives the small experiment a python3 that writes down which programs ran, fails in one that is broken, and waits in
+    /// one that is held up; else it is the real one.
     pub fn breakable(self) -> Workplace {
+        let here = self.path().display().to_string();
         let python = which::which("python3").expect("there is a python3");
         let text = format!(
-            "#!/bin/sh\nname=$(basename \"$1\" .py)\nif [ -e \"broken/$name\" ]; then\n  \
-             echo \"$name: broken by the test\" >&2\n  exit 3\nfi\nexec {} \"$@\"\n",
+            "#!/bin/sh\nname=$(basename \"$1\" .py)\necho \"$name\" >> {here}/calls\n\
+             while [ -e {here}/held_up/\"$name\" ]; do sleep 0.02; done\n\
+             if [ -e {here}/broken/\"$name\" ]; then\n  echo \"$name: broken by the test\" >&2\n  \
+             exit \"$(cat {here}/broken/\"$name\")\"\nfi\nexec {} \"$@\"\n",
             python.display()
         );
         self.stand_in("python3", &text)
     }
 
-    /// From now on the program fails.
-    pub fn break_program(&self, name: &str) {
-        self.write(&format!("broken/{name}"), "");
+    /// From now on the program ends with this exit status.
+    pub fn break_program(&self, name: &str, status: u8) {
+        self.write(&format!("broken/{name}"), &status.to_string());
     }
 
     /// From now on the program does what it should.
     pub fn mend_program(&self, name: &str) {
         fs::remove_file(self.path().join("broken").join(name)).expect("it was broken");
+    }
+
+    /// From now on the program waits when it is started, until it is let go.
+    pub fn hold_up(&self, name: &str) {
+        self.write(&format!("held_up/{name}"), "");
+    }
+
+    /// Lets a program go that was held up.
+    pub fn let_go(&self, name: &str) {
+        fs::remove_file(self.path().join("held_up").join(name)).expect("it was held up");
+    }
+
+    /// How often a program was started.
+    pub fn calls(&self, name: &str) -> usize {
+        let calls = fs::read_to_string(self.path().join("calls")).unwrap_or_default();
+        calls.lines().filter(|line| *line == name).count()
+    }
+
+    /// The root of a LatentWire repository, with programs that do nothing, and a python3 that writes down how it was called
+    /// and leaves the files that the real programs would: see `latentwire_python.py`.
+    pub fn latentwire() -> Workplace {
+        let place = Workplace::new();
+        place.write("latentwire/train.py", "");
+        place.write(
+            "scripts/run_llmlingua_baseline.sh",
+            "exec python3 llmlingua.py \"$@\"\n",
+        );
+        let python = which::which("python3").expect("there is a python3");
+        let text = format!("#!{} -S\n{}", python.display(), include_str!("latentwire_python.py"));
+        place
+            .stand_in("python3", &text)
+            .stand_in("nvidia-smi", "#!/bin/sh\necho no devices >&2\nexit 9\n")
+    }
+
+    /// The calls of the LatentWire repository's programs, in order.
+    pub fn recorded(&self) -> Vec<Call> {
+        let text = fs::read_to_string(self.path().join("calls.jsonl")).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a call is JSON"))
+            .collect()
     }
 
     /// Everything there is, with size, time of change and a hash of the contents: equal listings mean that nothing was touched.
