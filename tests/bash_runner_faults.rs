@@ -131,9 +131,7 @@ fn a_kill_and_an_interrupt_in_the_middle_of_a_phase_are_told_of() {
     place.let_go("linear_probe");
     let resumed = place.jumar(&["resume"]).code(0);
     assert!(
-        resumed
-            .stderr
-            .contains("phase2_linear_probe was in progress"),
+        resumed.stderr.contains("phase2_linear_probe was in progress"),
         "{}",
         resumed.stderr
     );

@@ -4,11 +4,13 @@ import os
 import sys
 
 argv = sys.argv[1:]
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if argv[0] == "-c":
-    # The look at which packages are installed: none is missing.
+    # The look at which packages are not installed.
+    missing = os.path.join(root, "missing")
+    print(open(missing).read() if os.path.exists(missing) else "")
     sys.exit(0)
 name = os.path.basename(argv[0]).removesuffix(".py")
-root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 with open(os.path.join(root, "calls.jsonl"), "a") as calls:
     calls.write(json.dumps({"argv": argv, "env": dict(os.environ)}) + "\n")
 broken = os.path.join(root, "broken", name)

@@ -1,0 +1,495 @@
+//! In a LatentWire repository the stock pipeline runs exactly the bash runner's commands, with its defaults and its environment.
+
+mod common;
+
+use common::stock::{Call, PHASES};
+use common::{Workplace, value_in};
+use serde_json::Value;
+
+const SOURCE: &str = "meta-llama/Meta-Llama-3.1-8B-Instruct";
+
+/// The commands of the bash runner, in order; RUN stands for the run directory. `EVAL DS SEED` is an evaluation.
+const COMMANDS: &str = r#"
+latentwire/train.py --llama_id meta-llama/Meta-Llama-3.1-8B-Instruct --qwen_id Qwen/Qwen2.5-7B-Instruct --dataset squad --samples 87599 --epochs 24 --batch_size 8 --latent_len 32 --d_z 256 --output_dir RUN/checkpoint --sequential_models --warm_anchor_text "Answer: " --first_token_ce_weight 0.5
+EVAL latentwire/eval_sst2.py sst2
+EVAL latentwire/eval_agnews.py agnews
+EVAL telepathy/eval_telepathy_trec.py trec
+EVAL latentwire/eval.py squad
+scripts/statistical_testing.py --results_dir RUN/results --bootstrap_samples 10000 --output_file RUN/results/statistical_summary.json
+PROBE sst2
+PROBE agnews
+PROBE trec
+PROBE squad
+llmlingua.py
+latentwire/eval.py --mode token_budget --dataset squad --token_budget 32 --samples 200 --output_dir RUN/results/phase3_token_budget
+scripts/benchmark_efficiency.py --checkpoint RUN/checkpoint/epoch23 --dataset squad --samples 100 --warmup_runs 3 --benchmark_runs 10 --output_file RUN/results/phase4_efficiency_squad.json
+scripts/analyze_all_results.py --results_dir RUN/results --output_file RUN/final_results.json
+"#;
+
+/// [`COMMANDS`] as argument lists, with the evaluations and probes written out.
+fn expected(run: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    for line in COMMANDS.trim().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[0] {
+            "EVAL" => commands.extend([42, 123, 456].map(|seed| {
+                let (program, set) = (words[1], words[2]);
+                format!(
+                    "{program} --ckpt RUN/checkpoint/epoch23 --dataset {set} --seed {seed} --batch_size 16 \
+                     --output_file RUN/results/{set}_seed{seed}.json --sequential_eval --fresh_eval"
+                )
+            })),
+            "PROBE" => commands.push(format!(
+                "latentwire/linear_probe_baseline.py --source_model {SOURCE} --dataset {} --layer 16 --cv_folds 5 \
+                 --output_dir RUN/results/phase2_linear_probe --batch_size 16",
+                words[1]
+            )),
+            _ => commands.push(line.to_string()),
+        }
+    }
+    commands
+        .iter()
+        .map(|c| shlex::split(&c.replace("RUN", run)).expect("quotes match"))
+        .collect()
+}
+
+fn argv(calls: &[Call]) -> Vec<Vec<String>> {
+    calls.iter().map(|call| call.argv.clone()).collect()
+}
+
+/// The value behind an option.
+fn option<'a>(argv: &'a [String], name: &str) -> &'a str {
+    let at = argv
+        .iter()
+        .position(|word| word == name)
+        .unwrap_or_else(|| panic!("no {name} in {argv:?}"));
+    &argv[at + 1]
+}
+
+/// The call of a program; there must be just one.
+fn only<'a>(calls: &'a [Call], program: &str) -> &'a Call {
+    let found: Vec<&Call> = calls.iter().filter(|call| call.argv[0].ends_with(program)).collect();
+    assert_eq!(found.len(), 1, "one call of {program}: {calls:?}");
+    found[0]
+}
+
+#[test]
+fn a_whole_run_is_the_commands_of_the_bash_runner_in_its_order_and_a_dry_run_shows_them() {
+    let place = Workplace::latentwire();
+    let planned = place
+        .jumar(&["run", "-n", "--json", "--run-dir", "runs/here"])
+        .code(0)
+        .stdout;
+    let planned: Value = serde_json::from_str(&planned).expect("a plan is JSON");
+    let phases = planned["phases"].as_array().expect("phases");
+    let planned = phases
+        .iter()
+        .flat_map(|phase| phase["commands"].as_array().expect("commands"));
+    let planned: Vec<Vec<String>> = planned
+        .map(|c| shlex::split(c["command"].as_str().expect("text")).expect("quotes match"))
+        .collect();
+    assert!(place.recorded().is_empty(), "a dry run starts nothing");
+
+    place.jumar(&["run"]).code(0);
+    let run = place.run();
+    assert!(run.starts_with("runs/latentwire_unified_"), "{run}");
+    let calls = place.recorded();
+    let expected_commands = expected(&run);
+    for (call, expected) in calls.iter().zip(&expected_commands) {
+        assert_eq!(&call.argv, expected);
+    }
+    assert_eq!(calls.len(), expected_commands.len());
+
+    let with_program: Vec<Vec<String>> = expected("runs/here")
+        .into_iter()
+        .map(|command| match command[0].as_str() {
+            "llmlingua.py" => vec!["bash".into(), "scripts/run_llmlingua_baseline.sh".into()],
+            _ => [vec!["python3".to_string()], command].concat(),
+        })
+        .collect();
+    assert_eq!(planned, with_program, "the dry run shows what is run");
+
+    assert_eq!(place.standing(), ["completed"; 6]);
+    assert_eq!(
+        place.value("checkpoints", "checkpoint_path"),
+        Some(format!("{run}/checkpoint/epoch23"))
+    );
+    assert_eq!(place.value("checkpoints", "final_epoch").as_deref(), Some("23"));
+    let logs = place.bash(&format!("cd {run}/logs && ls")).code(0).stdout;
+    let training = logs
+        .lines()
+        .find(|log| log.starts_with("training_"))
+        .expect("a log of the training");
+    assert_eq!(training.len(), "training_20260101_120000.log".len(), "{training}");
+    for log in [
+        "eval_sst2_seed42.log",
+        "eval_trec_seed456.log",
+        "eval_squad_seed123.log",
+    ] {
+        assert!(logs.lines().any(|l| l == log), "{log}: {logs}");
+    }
+}
+
+#[test]
+fn more_than_one_gpu_makes_the_training_distributed() {
+    let gpus = |count: usize| {
+        let list: String = (0..count).map(|n| format!("echo {n}\n")).collect();
+        Workplace::latentwire().stand_in("nvidia-smi", &format!("#!/bin/sh\n{list}"))
+    };
+    for (place, distributed, devices, nccl) in [
+        (Workplace::latentwire(), false, None, None),
+        (gpus(1), false, Some("0"), None),
+        (gpus(4), true, Some("0,1,2,3"), Some("WARN")),
+        (
+            gpus(4).env("CUDA_VISIBLE_DEVICES", "2,3"),
+            true,
+            Some("2,3"),
+            Some("WARN"),
+        ),
+        (gpus(4).env("CUDA_VISIBLE_DEVICES", "3"), false, Some("3"), None),
+        (gpus(4).env("NUM_GPUS", "1"), false, Some("0,1,2,3"), Some("WARN")),
+        (gpus(2).env("NCCL_DEBUG", "INFO"), true, Some("0,1"), Some("INFO")),
+    ] {
+        place.jumar(&["run", "--phase", "training"]).code(0);
+        let calls = place.recorded();
+        let call = only(&calls, "train.py");
+        assert_eq!(
+            call.argv.last().is_some_and(|word| word == "--distributed"),
+            distributed,
+            "{call:?}"
+        );
+        assert_eq!(call.env.get("CUDA_VISIBLE_DEVICES").map(String::as_str), devices);
+        assert_eq!(call.env.get("NCCL_DEBUG").map(String::as_str), nccl);
+    }
+}
+
+#[test]
+fn commands_get_the_environment_for_gpu_work_and_what_the_user_exported_wins() {
+    let place = Workplace::latentwire().env("PYTHONPATH", "/mine");
+    place.jumar(&["run", "--phase", "training"]).code(0);
+    let calls = place.recorded();
+    let env = &only(&calls, "train.py").env;
+    let root = place.path().canonicalize().expect("the workplace is there");
+    assert_eq!(env["PYTHONPATH"], format!("{}:/mine", root.display()));
+    for (name, value) in [
+        ("PYTHONUNBUFFERED", "1"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+        ("PYTORCH_ENABLE_MPS_FALLBACK", "1"),
+        ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
+    ] {
+        assert_eq!(env.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert!(
+        env["OMP_NUM_THREADS"].parse::<u32>().is_ok_and(|threads| threads > 0),
+        "{}",
+        env["OMP_NUM_THREADS"]
+    );
+
+    let place = Workplace::latentwire()
+        .env("TOKENIZERS_PARALLELISM", "true")
+        .env("OMP_NUM_THREADS", "3")
+        .env("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128");
+    place.jumar(&["run", "--phase", "training"]).code(0);
+    let calls = place.recorded();
+    let env = &only(&calls, "train.py").env;
+    assert_eq!(env["TOKENIZERS_PARALLELISM"], "true");
+    assert_eq!(env["OMP_NUM_THREADS"], "3");
+    assert_eq!(env["PYTORCH_CUDA_ALLOC_CONF"], "max_split_size_mb:128");
+}
+
+#[test]
+fn every_parameter_is_set_by_the_environment_an_option_p_and_a_file() {
+    let parameters = [
+        ("source_model", "a/b c", "--llama_id"),
+        ("target_model", "d/e", "--qwen_id"),
+        ("training_dataset", "trivia", "--dataset"),
+        ("training_samples", "11", "--samples"),
+        ("training_epochs", "3", "--epochs"),
+        ("batch_size", "5", "--batch_size"),
+        ("latent_len", "6", "--latent_len"),
+        ("d_z", "7", "--d_z"),
+    ];
+    let check = |place: &Workplace, how: &str| {
+        let calls = place.recorded();
+        for (name, value, flag) in parameters {
+            assert_eq!(option(&only(&calls, "train.py").argv, flag), value, "{name} by {how}");
+        }
+        assert_eq!(place.value("checkpoints", "final_epoch").as_deref(), Some("2"), "{how}");
+    };
+
+    let mut place = Workplace::latentwire();
+    for (name, value, _) in parameters {
+        place = place.env(&name.to_uppercase(), value);
+    }
+    place.jumar(&["run", "--phase", "training"]).code(0);
+    check(&place, "environment");
+
+    let place = Workplace::latentwire();
+    let options: Vec<String> = parameters
+        .iter()
+        .flat_map(|(name, value, _)| [format!("--{}", name.replace('_', "-")), value.to_string()])
+        .collect();
+    let mut words = vec!["run", "--phase", "training"];
+    words.extend(options.iter().map(String::as_str));
+    place.jumar(&words).code(0);
+    check(&place, "option");
+
+    let place = Workplace::latentwire();
+    let pairs: Vec<String> = parameters
+        .iter()
+        .map(|(name, value, _)| format!("{name}={value}"))
+        .collect();
+    let mut words = vec!["run", "--phase", "training"];
+    words.extend(pairs.iter().flat_map(|pair| ["-p", pair.as_str()]));
+    place.jumar(&words).code(0);
+    check(&place, "-p");
+
+    let written = |begin: &str, middle: &str, last: &str, end: &str| {
+        let of = |(name, value, _): &(&str, &str, &str)| {
+            let value = if value.parse::<i64>().is_ok() {
+                value.to_string()
+            } else {
+                format!("\"{value}\"")
+            };
+            format!("\"{name}\"{middle}{value}")
+        };
+        format!(
+            "{begin}{}{end}",
+            parameters.iter().map(of).collect::<Vec<_>>().join(last)
+        )
+    };
+    for (file, text) in [
+        ("p.toml", written("", " = ", "\n", "\n")),
+        ("p.yaml", written("", ": ", "\n", "\n")),
+        ("p.json", written("{", ": ", ",", "}")),
+    ] {
+        let place = Workplace::latentwire();
+        place.write(file, &text);
+        place.jumar(&["run", "--phase", "training", "--params", file]).code(0);
+        check(&place, file);
+    }
+}
+
+#[test]
+fn of_several_ways_to_set_a_parameter_the_nearest_wins() {
+    let place = Workplace::latentwire().env("LATENT_LEN", "1");
+    place.write("p.toml", "latent_len = 2\n");
+    let latent_len = |words: &[&str]| {
+        std::fs::remove_file(place.path().join("calls.jsonl")).ok();
+        place.jumar(&[&["run", "--phase", "training"], words].concat()).code(0);
+        option(&only(&place.recorded(), "train.py").argv, "--latent_len").to_string()
+    };
+    assert_eq!(latent_len(&[]), "1");
+    assert_eq!(latent_len(&["--params", "p.toml"]), "2");
+    assert_eq!(latent_len(&["--params", "p.toml", "-p", "latent_len=3"]), "3");
+    assert_eq!(
+        latent_len(&["--params", "p.toml", "-p", "latent_len=3", "--latent-len", "4"]),
+        "4"
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_and_a_parameter_that_there_is_not_are_refused_before_anything_is_made() {
+    let place = Workplace::latentwire();
+    let before = place.listing();
+    let wrong = place.jumar_with(&[("BATCH_SIZE", "four")], &["run"]).code(2);
+    assert!(
+        wrong.stderr.contains("BATCH_SIZE") && wrong.stderr.contains("four"),
+        "{}",
+        wrong.stderr
+    );
+    let unknown = place.jumar(&["run", "-p", "bach_size=4"]).code(2);
+    assert!(unknown.stderr.contains("batch_size"), "{}", unknown.stderr);
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn quick_mode_has_small_parameters() {
+    let place = Workplace::latentwire();
+    place.jumar(&["run", "quick"]).code(0);
+    let calls = place.recorded();
+    let train = &only(&calls, "train.py").argv;
+    for (flag, value) in [
+        ("--samples", "100"),
+        ("--epochs", "2"),
+        ("--batch_size", "4"),
+        ("--dataset", "squad"),
+    ] {
+        assert_eq!(option(train, flag), value, "{flag}");
+    }
+    let evaluations: Vec<&Call> = calls.iter().filter(|c| c.argv.iter().any(|w| w == "--seed")).collect();
+    assert_eq!(evaluations.len(), 1);
+    assert_eq!(option(&evaluations[0].argv, "--dataset"), "squad");
+    assert_eq!(option(&evaluations[0].argv, "--seed"), "42");
+    assert_eq!(
+        option(&evaluations[0].argv, "--ckpt"),
+        format!("{}/checkpoint/epoch1", place.run())
+    );
+}
+
+#[test]
+fn seeds_and_data_sets_are_lists_in_every_spelling_and_xsum_is_not_probed() {
+    for (seeds, sets) in [
+        ("7 8", "sst2 xsum"),
+        ("7,8", "sst2,xsum"),
+        ("[7, 8]", "[\"sst2\", \"xsum\"]"),
+    ] {
+        let place = Workplace::latentwire().env("SEEDS", seeds).env("DATASETS", sets);
+        place.jumar(&["run"]).code(0);
+        let calls = place.recorded();
+        let evaluations: Vec<String> = calls
+            .iter()
+            .filter(|c| c.argv.iter().any(|w| w == "--seed"))
+            .map(|c| {
+                format!(
+                    "{} {} {}",
+                    c.argv[0],
+                    option(&c.argv, "--dataset"),
+                    option(&c.argv, "--seed")
+                )
+            })
+            .collect();
+        let expected = [
+            "latentwire/eval_sst2.py sst2 7",
+            "latentwire/eval_sst2.py sst2 8",
+            "latentwire/eval.py xsum 7",
+            "latentwire/eval.py xsum 8",
+        ];
+        assert_eq!(evaluations, expected, "{seeds} {sets}");
+        assert_eq!(
+            option(&only(&calls, "linear_probe_baseline.py").argv, "--dataset"),
+            "sst2",
+            "{sets}"
+        );
+        assert_eq!(
+            option(&only(&calls, "benchmark_efficiency.py").argv, "--dataset"),
+            "squad",
+            "{sets}"
+        );
+    }
+}
+
+#[test]
+fn dataset_narrows_every_evaluation_and_batch_size_sets_both() {
+    let place = Workplace::latentwire().env("SEEDS", "42");
+    place
+        .jumar(&["run", "--dataset", "agnews", "--batch-size", "2"])
+        .code(0);
+    let calls = place.recorded();
+    for program in ["eval_agnews.py", "linear_probe_baseline.py", "benchmark_efficiency.py"] {
+        assert_eq!(option(&only(&calls, program).argv, "--dataset"), "agnews", "{program}");
+    }
+    for program in ["train.py", "eval_agnews.py", "linear_probe_baseline.py"] {
+        assert_eq!(option(&only(&calls, program).argv, "--batch_size"), "2", "{program}");
+    }
+    assert_eq!(
+        option(&only(&calls, "train.py").argv, "--dataset"),
+        "squad",
+        "the training's data set is its own"
+    );
+}
+
+#[test]
+fn a_given_checkpoint_is_evaluated_and_nothing_is_trained() {
+    for words in [vec!["run"], vec!["eval"], vec!["run", "--skip-train"]] {
+        let place = Workplace::latentwire().env("SEEDS", "42").env("DATASETS", "sst2");
+        place.write("given/epoch5/model.bin", "weights");
+        place
+            .jumar(&[words.clone(), vec!["--checkpoint", "given/epoch5"]].concat())
+            .code(0);
+        let calls = place.recorded();
+        assert!(
+            calls.iter().all(|call| call.argv[0] != "latentwire/train.py"),
+            "{words:?}"
+        );
+        assert_eq!(
+            option(&only(&calls, "eval_sst2.py").argv, "--ckpt"),
+            "given/epoch5",
+            "{words:?}"
+        );
+        assert_eq!(
+            option(&only(&calls, "benchmark_efficiency.py").argv, "--checkpoint"),
+            "given/epoch5",
+            "{words:?}"
+        );
+        assert_eq!(
+            place.value("checkpoints", "checkpoint_path").as_deref(),
+            Some("given/epoch5"),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_evaluation_leaves_the_others_running_and_a_resume_does_only_what_is_missing() {
+    let place = Workplace::latentwire()
+        .env("SEEDS", "42 123")
+        .env("DATASETS", "sst2 trec");
+    place.break_program("eval_telepathy_trec", 1);
+    place.jumar(&["run"]).code(1);
+    let state = place.state();
+    let standing: Vec<Option<String>> = PHASES.iter().map(|phase| value_in(&state, "phases", phase)).collect();
+    let standing: Vec<&str> = standing.iter().flatten().map(String::as_str).collect();
+    assert_eq!(
+        standing,
+        [
+            "completed",
+            "failed",
+            "completed",
+            "completed",
+            "completed",
+            "completed"
+        ]
+    );
+
+    place.mend_program("eval_telepathy_trec");
+    let before = place.recorded().len();
+    place.jumar(&["resume"]).code(0);
+    let again = argv(&place.recorded()[before..]);
+    let programs: Vec<&str> = again.iter().map(|command| command[0].as_str()).collect();
+    let expected = [
+        "telepathy/eval_telepathy_trec.py",
+        "telepathy/eval_telepathy_trec.py",
+        "scripts/statistical_testing.py",
+        "scripts/analyze_all_results.py",
+    ];
+    assert_eq!(programs, expected, "{again:?}");
+}
+
+#[test]
+fn what_is_missing_is_said_before_anything_starts() {
+    let place = Workplace::latentwire();
+    place.write("missing", "torch accelerate");
+    let warned = place.jumar(&["run", "-n"]).code(0);
+    assert!(
+        warned.stderr.contains("torch") && warned.stderr.contains("accelerate"),
+        "{}",
+        warned.stderr
+    );
+    assert!(!warned.stderr.contains("transformers"), "{}", warned.stderr);
+    let asked = place.jumar(&["run", "-n", "--num-gpus", "2"]).code(0);
+    assert!(
+        asked.stderr.contains("2 GPUs are asked for, 0 are there"),
+        "{}",
+        asked.stderr
+    );
+
+    for missing in ["git", "python3"] {
+        let place = Workplace::latentwire();
+        let other = if missing == "git" { "python3" } else { "git" };
+        place.write("only/sh", "");
+        let target = which::which(other).expect("it is installed");
+        std::os::unix::fs::symlink(target, place.path().join("only").join(other)).expect("a link is made");
+        let only = place.path().join("only");
+        let refused = place.jumar_with(&[("PATH", &only.to_string_lossy())], &["run"]);
+        assert_eq!(refused.code, 3, "{}", refused.stderr);
+        assert!(
+            refused
+                .stderr
+                .contains(&format!("{missing} is needed and not on the PATH")),
+            "{}",
+            refused.stderr
+        );
+        assert!(place.runs().is_empty(), "nothing was made");
+    }
+}
