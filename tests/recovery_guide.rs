@@ -3,7 +3,7 @@
 mod common;
 
 use common::stock::PHASES;
-use common::{Ended, Workplace, value_in};
+use common::{Ended, Workplace, skipped, value_in};
 use serde_json::Value;
 
 /// What the guide says to type.
@@ -30,7 +30,7 @@ fn edits(from: &str, to: &str) -> Vec<(&'static str, String)> {
     if which::which("vi").is_ok() {
         edits.push(("vi", format!("vi -es -c '%s/^{from}$/{to}/' -c 'wq' {STATE}")));
     } else {
-        eprintln!("SKIPPED in part: there is no vi on this machine, the edits were made with sed only");
+        skipped("there is no vi on this machine, the edits are made with sed only");
     }
     edits
 }

@@ -49,6 +49,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
+            CliError::Script(error) if error.usage => exit_code::USAGE,
             CliError::Script(_) => exit_code::SCRIPT,
             CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
             CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
-use super::fault::root;
+use super::fault::{is_usage, root};
 use super::shared::Shared;
 use crate::plan::nearest;
 use crate::state::StateError;
@@ -21,6 +21,8 @@ pub struct ScriptError {
     frames: Vec<Frame>,
     /// The trouble with the state that stopped the script, when that is what did.
     pub state: Option<StateError>,
+    /// What the user gave it is at fault, not the script.
+    pub usage: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![],
             state: None,
+            usage: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl ScriptError {
             helps: vec![],
             frames: vec![frame],
             state: None,
+            usage: false,
         }
     }
 
@@ -119,6 +123,7 @@ impl ScriptError {
             helps,
             frames,
             state: None,
+            usage: is_usage(error),
         }
     }
 

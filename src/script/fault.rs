@@ -11,6 +11,9 @@ use crate::state::StateError;
 /// The token of an error that no `catch` may swallow: the run is being stopped.
 const STOPPED: &str = "stopped";
 
+/// The kind of an error that is the user's.
+const USAGE: &str = "usage";
+
 /// A failure that a script may catch: a map with `kind` and `message`. Rhai fills in where it was raised.
 pub(super) fn raise(kind: &str, message: impl Into<String>) -> Box<EvalAltResult> {
     let mut map = Map::new();
@@ -22,6 +25,16 @@ pub(super) fn raise(kind: &str, message: impl Into<String>) -> Box<EvalAltResult
 /// A mistake in the script itself.
 pub(super) fn mistake(message: impl Into<String>) -> Box<EvalAltResult> {
     raise("script", message)
+}
+
+/// A value that the user gave, and that the script cannot take.
+pub(super) fn misuse(message: impl Into<String>) -> Box<EvalAltResult> {
+    raise(USAGE, message)
+}
+
+/// Whether an error is the user's and not the script's.
+pub(super) fn is_usage(error: &EvalAltResult) -> bool {
+    as_failure(error).is_some_and(|failure| failure.kind == USAGE)
 }
 
 pub(super) fn raise_map(map: Map) -> Box<EvalAltResult> {

@@ -9,6 +9,7 @@
 pub mod stock;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -149,6 +150,11 @@ pub fn value_in(text: &str, section: &str, key: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Says that a test, or a part of it, could not be made here. Not swallowed by the test harness, as `eprintln!` would be.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Waits until something is true, at most half a minute.

@@ -169,7 +169,8 @@ fn list(directory: &Path, lines: &mut Vec<String>) {
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
         let metadata = path.symlink_metadata().expect("metadata");
-        let contents = if metadata.is_file() {
+        // A file of a hundred megabytes is not read: its size and its time of change must do.
+        let contents = if metadata.is_file() && metadata.len() < 1 << 24 {
             fs::read(&path).expect("a file")
         } else {
             vec![]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rhai::{Dynamic, Module};
 
 use super::{Outcome, define};
+use crate::plan::ParameterError;
 use crate::script::current;
-use crate::script::fault::mistake;
+use crate::script::fault::{mistake, misuse};
 use crate::script::shared::Shared;
 use crate::script::values::{from_data, to_data};
 
@@ -79,9 +80,10 @@ fn declare(shared: &Shared, name: &str, default: Dynamic, help: Option<&str>) ->
     {
         let mut parameters = shared.session.parameters();
         let changed = parameters.get(name).is_none();
-        let parameter = parameters
-            .declare(name, default, help)
-            .map_err(|error| mistake(error.to_string()))?;
+        let parameter = parameters.declare(name, default, help).map_err(|error| match error {
+            ParameterError::WrongType { .. } | ParameterError::NoValue { .. } => misuse(error.to_string()),
+            _ => mistake(error.to_string()),
+        })?;
         if changed && let Some(was) = &parameter.changed_from {
             let note = format!(
                 "{name} is {} ({}); it was {was} in this run",
