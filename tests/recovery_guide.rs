@@ -346,3 +346,45 @@ fn a_state_file_that_is_not_there_is_named() {
         refused.stderr
     );
 }
+
+#[test]
+fn a_pattern_that_matches_several_runs_is_answered_with_what_to_do() {
+    let place = guide();
+    for name in ["latentwire_unified_1", "latentwire_unified_2"] {
+        place.write(&format!("runs/{name}/.experiment_state"), "");
+    }
+    let before = place.listing();
+    for command in [RESUME, "jumar resume runs/latentwire_unified_*/.experiment_state"] {
+        let refused = place.bash(command).code(2).stderr;
+        assert!(
+            refused.contains("the pattern matches several runs: name one of them"),
+            "{refused}"
+        );
+    }
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn a_resume_from_elsewhere_goes_on_where_the_run_began_and_takes_paths_from_where_it_was_typed() {
+    let place = guide();
+    place
+        .bash("jumar experiment --phase training --run-dir runs/one")
+        .code(0);
+    place
+        .bash("mkdir elsewhere && cp -r runs/one/checkpoint/epoch0 elsewhere/given")
+        .code(0);
+    place.write("elsewhere/p.toml", "eval_batch_size = 3\n");
+    place
+        .bash("cd elsewhere && jumar resume ../runs/one --checkpoint given --params p.toml")
+        .code(0);
+    assert_eq!(place.standing(), ["completed"; 6]);
+    assert_eq!(place.value("params", "eval_batch_size").as_deref(), Some("3"));
+    let used = place
+        .value("checkpoints", "checkpoint_path")
+        .expect("a checkpoint is recorded");
+    assert!(used.ends_with("/elsewhere/given"), "{used}");
+    assert!(
+        !place.exists("elsewhere/runs"),
+        "nothing was written where it was typed"
+    );
+}

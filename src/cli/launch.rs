@@ -99,7 +99,7 @@ pub(super) fn resume(arguments: Box<ResumeArguments>, raw: Vec<RawOption>, print
 fn take_up(
     asked: Option<&str>,
     script: Option<&str>,
-    how: How,
+    mut how: How,
     raw: Vec<RawOption>,
     printer: &Printer,
 ) -> Result<u8, CliError> {
@@ -107,7 +107,7 @@ fn take_up(
     let looks_only = how.dry_run || how.help;
     let state = read(&run.state_file)?;
     let source = recorded_script(&run, &state, script, printer)?;
-    go_to_working_directory(&mut run, &state, printer)?;
+    go_to_working_directory(&mut run, &mut how, &state, printer)?;
     let (store, state) = if looks_only {
         (None, state)
     } else {

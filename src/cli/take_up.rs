@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::args::How;
 use super::error::CliError;
 use crate::run::RunPath;
 use crate::script::ScriptSource;
@@ -47,8 +48,13 @@ pub(super) fn recorded_script(
     Ok(source)
 }
 
-/// Commands and relative paths mean what they meant when the run began.
-pub(super) fn go_to_working_directory(run: &mut RunPath, state: &State, printer: &Printer) -> Result<(), CliError> {
+/// Commands and relative paths mean what they meant when the run began; those that the user gave mean what they mean here.
+pub(super) fn go_to_working_directory(
+    run: &mut RunPath,
+    how: &mut How,
+    state: &State,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let Some(recorded) = state
         .get("metadata", "working_directory")
         .map(value::decode)
@@ -75,6 +81,12 @@ pub(super) fn go_to_working_directory(run: &mut RunPath, state: &State, printer:
             recorded.display()
         ))
     })?;
+    if let Some(path) = &mut how.checkpoint {
+        *path = here.join(&*path).to_string_lossy().into_owned();
+    }
+    if let Some(path) = &mut how.params {
+        *path = here.join(&*path);
+    }
     let relative = file.strip_prefix(&recorded).map(Path::to_path_buf).unwrap_or(file);
     run.directory = relative.parent().map(Path::to_path_buf).unwrap_or_default();
     run.state_file = relative;
