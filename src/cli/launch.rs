@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
-use super::take_up::{go_to_working_directory, recorded_script};
+use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
@@ -382,7 +382,7 @@ impl From<BeginError> for CliError {
 
 /// The command that goes on with a run, as the user can type it.
 pub(super) fn resume_command(session: &Session) -> String {
-    let directory = session.directory.path().unwrap_or_default();
+    let directory = typed_directory(session);
     format!(
         "jumar resume {}",
         shell_quote(&directory.join(STATE_FILE).to_string_lossy())
