@@ -103,7 +103,15 @@ fn a_whole_run_is_the_commands_of_the_bash_runner_in_its_order_and_a_dry_run_sho
     let with_program: Vec<Vec<String>> = expected("runs/here")
         .into_iter()
         .map(|command| match command[0].as_str() {
-            "llmlingua.py" => vec!["bash".into(), "scripts/run_llmlingua_baseline.sh".into()],
+            "llmlingua.py" => [
+                "DATASET=squad",
+                "OUTPUT_DIR=runs/here/results/phase3_llmlingua",
+                "SAMPLES=200",
+                "bash",
+                "scripts/run_llmlingua_baseline.sh",
+            ]
+            .map(String::from)
+            .to_vec(),
             _ => [vec!["python3".to_string()], command].concat(),
         })
         .collect();
