@@ -26,6 +26,21 @@ pub struct Call {
     pub env: BTreeMap<String, String>,
 }
 
+impl Call {
+    /// The value behind an option.
+    pub fn option(&self, name: &str) -> &str {
+        let at = self.argv.iter().position(|word| word == name);
+        &self.argv[at.unwrap_or_else(|| panic!("no {name} in {:?}", self.argv)) + 1]
+    }
+}
+
+/// The call of a program; there must be just one.
+pub fn only<'a>(calls: &'a [Call], program: &str) -> &'a Call {
+    let found: Vec<&Call> = calls.iter().filter(|call| call.argv[0].ends_with(program)).collect();
+    assert_eq!(found.len(), 1, "one call of {program}: {calls:?}");
+    found[0]
+}
+
 impl Workplace {
     /// A workplace in which the stock pipeline is a matter of two seconds: two data sets, one seed, two epochs.
     pub fn small() -> Workplace {
