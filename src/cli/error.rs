@@ -1,12 +1,13 @@
 //! Errors at the edge: what went wrong, in words, in JSON, and as an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::exit_code;
 use crate::plan::{ParameterError, PlanError, SelectionError};
-use crate::run::{LocateError, RunDirectoryError, WalkError};
+use crate::run::{LocateError, RunDirectoryError, STATE_FILE, WalkError};
 use crate::script::ScriptError;
 use crate::state::{StateError, SyntaxError};
 use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
@@ -134,6 +135,13 @@ fn draw(error: &SyntaxError, printer: &Printer) -> String {
 pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is nobody's error.
     let _ = error.print();
+    let unexpected = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string);
+    if unexpected.is_some_and(|word| word.ends_with(STATE_FILE)) {
+        let _ = writeln!(
+            anstream::stderr(),
+            "\nhint: the pattern matches several runs: name one of them, or none for the newest (`jumar resume`)"
+        );
+    }
     ExitCode::from(if error.use_stderr() {
         exit_code::USAGE
     } else {

@@ -7,14 +7,15 @@ use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script};
+use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Rehearsal, Report, RunDirectory, RunPath,
-    STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
+    BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
+    RunDirectory, RunPath, STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters,
+    relocated, reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -79,7 +80,7 @@ pub(super) fn resume(arguments: Box<ResumeArguments>, raw: Vec<RawOption>, print
 fn take_up(
     asked: Option<&str>,
     script: Option<&str>,
-    how: How,
+    mut how: How,
     raw: Vec<RawOption>,
     printer: &Printer,
 ) -> Result<u8, CliError> {
@@ -87,7 +88,7 @@ fn take_up(
     let looks_only = how.dry_run || how.help;
     let state = read(&run.state_file)?;
     let source = recorded_script(&run, &state, script, printer)?;
-    go_to_working_directory(&mut run, &state, printer)?;
+    go_to_working_directory(&mut run, &mut how, &state, printer)?;
     let (store, state) = if looks_only {
         (None, state)
     } else {
@@ -204,11 +205,19 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
     session.rehearsal = Rehearsal::of_this_process().filter(|_| mode == Mode::Live);
+    if let Some(existing) = &launch.existing
+        && let Some(event) = relocated(&existing.state, &existing.run.directory)
+    {
+        let directory = existing.run.directory.display();
+        session
+            .observer
+            .note(&format!("the run directory was moved; it is {directory} now"));
+        session.ledger.commit(event)?;
+    }
     if let Some(path) = &how.checkpoint {
-        if !Path::new(path).exists() {
-            return Err(CliError::usage(format!("--checkpoint: {path} does not exist")));
-        }
-        session.given_checkpoint = Some(path.clone());
+        let manifest = Manifest::take(path, serde_json::Map::new())
+            .map_err(|error| CliError::usage(format!("--checkpoint: {error}")))?;
+        session.give_checkpoint(&manifest)?;
     }
     if let Some(count) = how.gpus {
         let there = session.limit_gpus(count);
@@ -355,7 +364,7 @@ impl From<BeginError> for CliError {
 
 /// The command that goes on with a run, as the user can type it.
 pub(super) fn resume_command(session: &Session) -> String {
-    let directory = session.directory.path().unwrap_or_default();
+    let directory = typed_directory(session);
     format!(
         "jumar resume {}",
         shell_quote(&directory.join(STATE_FILE).to_string_lossy())

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit_code;
 use super::launch::resume_command;
+use super::take_up::typed_directory;
 use crate::plan::{Blocked, Standing};
 use crate::run::{PhaseReport, Report, Session};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
@@ -30,7 +31,7 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
             resume_command(session)
         ));
     } else if report.is_complete() && !as_json {
-        let directory = session.directory.path().unwrap_or_default();
+        let directory = typed_directory(session);
         printer.result(&format!("{}", directory.display()));
     }
     code
@@ -172,7 +173,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
         .collect();
     let resume = (code != exit_code::DONE).then(|| resume_command(session));
     json!({
-        "run": session.directory.path().unwrap_or_default(),
+        "run": typed_directory(session),
         "exit_code": code,
         "complete": report.is_complete(),
         "interrupted": report.interrupted,

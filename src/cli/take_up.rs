@@ -1,12 +1,27 @@
 //! Taking a run up again: its script, and the directory it began in.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::args::How;
 use super::error::CliError;
-use crate::run::RunPath;
+use crate::run::{RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
 use crate::ui::Printer;
+
+/// Set when this process has left the directory in which the user is.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// The run directory as the user can type it, who may be elsewhere than in the run's working directory.
+pub(super) fn typed_directory(session: &Session) -> PathBuf {
+    let directory = session.directory.path().unwrap_or_default();
+    if LEFT.load(Ordering::Relaxed) {
+        std::path::absolute(&directory).unwrap_or(directory)
+    } else {
+        directory
+    }
+}
 
 /// The script of a run: the one the user names, the one it was started with, or the copy that it kept. A file of the bash runner has
 /// none: that was the stock pipeline.
@@ -47,8 +62,13 @@ pub(super) fn recorded_script(
     Ok(source)
 }
 
-/// Commands and relative paths mean what they meant when the run began.
-pub(super) fn go_to_working_directory(run: &mut RunPath, state: &State, printer: &Printer) -> Result<(), CliError> {
+/// Commands and relative paths mean what they meant when the run began; those that the user gave mean what they mean here.
+pub(super) fn go_to_working_directory(
+    run: &mut RunPath,
+    how: &mut How,
+    state: &State,
+    printer: &Printer,
+) -> Result<(), CliError> {
     let Some(recorded) = state
         .get("metadata", "working_directory")
         .map(value::decode)
@@ -75,6 +95,13 @@ pub(super) fn go_to_working_directory(run: &mut RunPath, state: &State, printer:
             recorded.display()
         ))
     })?;
+    LEFT.store(true, Ordering::Relaxed);
+    if let Some(path) = &mut how.checkpoint {
+        *path = here.join(&*path).to_string_lossy().into_owned();
+    }
+    if let Some(path) = &mut how.params {
+        *path = here.join(&*path);
+    }
     let relative = file.strip_prefix(&recorded).map(Path::to_path_buf).unwrap_or(file);
     run.directory = relative.parent().map(Path::to_path_buf).unwrap_or_default();
     run.state_file = relative;

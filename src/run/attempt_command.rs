@@ -72,6 +72,16 @@ pub struct CommandResult {
     pub message: String,
 }
 
+/// A command with the variables of its own before it, as a shell takes both.
+fn with_variables(variables: &[(String, Option<String>)], command: &str) -> String {
+    let assignment = |(name, value): &(String, Option<String>)| {
+        let value = value.as_deref()?;
+        // What no shell can write (a NUL byte), no command can be given either.
+        Some(format!("{name}={} ", shlex::try_quote(value).unwrap_or_default()))
+    };
+    variables.iter().filter_map(assignment).collect::<String>() + command
+}
+
 impl Attempt {
     /// The environment of a command, in the order in which the last word counts.
     pub(super) fn command_environment(&self, call: &[(String, Option<String>)]) -> Vec<(String, Option<String>)> {
@@ -157,9 +167,10 @@ impl Attempt {
                 .map_err(|message| self.broken(message));
         }
         if self.session.mode == Mode::Dry {
+            let planned = with_variables(&request.env, &shown);
             self.session
                 .observer
-                .command_planned(&self.phase.name, step.as_deref(), &shown);
+                .command_planned(&self.phase.name, step.as_deref(), &planned);
             let stdout = request.capture.then(String::new);
             return Ok(CommandResult {
                 command: shown,

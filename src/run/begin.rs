@@ -70,12 +70,22 @@ pub fn reopen_run(
     script: Option<PlannedScript<'_>>,
 ) -> Result<Vec<ResumeNote>, StateError> {
     let drafted = session.ledger.drafted();
-    let hash = script.map(|s| s.hash).unwrap_or_default();
     let (events, notes) = take_over(store.state());
     for event in events {
         store.commit(event)?;
     }
-    let resumed = records::run_resumed(store.state(), &session.plan(), &drafted, &session.parameters(), hash);
+    let directory = session.directory.path().unwrap_or_default();
+    let name = session.directory.name();
+    let working_directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let birth = Birth {
+        directory: &directory,
+        name: &name,
+        run_id: &new_run_id(&working_directory.join(&directory)),
+        working_directory: &working_directory,
+        script: script.map(|s| s.name).unwrap_or_default(),
+        script_hash: script.map(|s| s.hash).unwrap_or_default(),
+    };
+    let resumed = records::run_resumed(store.state(), &birth, &session.plan(), &drafted, &session.parameters());
     store.commit(resumed)?;
     if let Some(script) = script {
         keep_script(&store, script);

@@ -349,7 +349,7 @@ pub(super) fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Stan
 }
 
 /// Phases with `rerun: "stale"` that completed before something they wait for did, in an earlier run of jumar.
-fn outdated(plan: &Plan, state: &State) -> HashSet<usize> {
+pub(super) fn outdated(plan: &Plan, state: &State) -> HashSet<usize> {
     let ended = |name: &str| super::attempts(state, name).last().and_then(|a| a.ended);
     let positions = (0..plan.len()).filter(|&p| plan.phases()[p].rerun_when_stale);
     positions

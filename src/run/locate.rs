@@ -58,7 +58,8 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         return all_runs()?.pop().ok_or(LocateError::NoRuns);
     };
     let path = Path::new(asked);
-    if path.is_dir() {
+    // A directory that stands where the state file should is for the state to refuse.
+    if path.is_dir() && !path.ends_with(STATE_FILE) {
         let run = in_directory(path);
         return if run.state_file.symlink_metadata().is_ok() {
             Ok(run)

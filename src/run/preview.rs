@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::conductor::{Bodies, initial};
+use super::conductor::{Bodies, initial, outdated};
 use super::{Attempt, AttemptOutcome, Problem, Session, records};
 use crate::plan::{Blocked, Schedule, Selection, SelectionError, Standing};
 
@@ -38,12 +38,17 @@ pub fn preview(
     let (mut schedule, before) = {
         let plan = session.plan();
         let selected = selection.resolve(&plan)?;
+        let before = session
+            .ledger
+            .read(|state| initial(&plan, state, &vec![false; plan.len()]));
         let standing = session.ledger.read(|state| initial(&plan, state, &selected));
-        let mut schedule = Schedule::new(&plan, standing.clone(), selected, !selection.only.is_empty());
-        for position in selection.reruns(&plan)? {
+        let mut outdated = session.ledger.read(|state| outdated(&plan, state));
+        let mut schedule = Schedule::new(&plan, standing, selected, !selection.only.is_empty());
+        outdated.retain(|position| schedule.is_selected(*position));
+        for position in selection.reruns(&plan)?.into_iter().chain(outdated) {
             schedule.set_back(&plan, position);
         }
-        (schedule, standing)
+        (schedule, before)
     };
     let mut runs = vec![false; before.len()];
     while let Some(position) = schedule.take_ready(|_| true) {
@@ -70,8 +75,15 @@ pub fn preview(
             Err(Problem::Failed(failure)) => session.observer.unknown_from_here(&phase.name, &failure.message),
             Err(_) => break,
         }
-        schedule.extend(&session.plan());
+        let plan = session.plan();
+        schedule.extend(&plan);
+        let dependents = schedule.completed_dependents(position);
         schedule.finished(position, Standing::Completed);
+        for dependent in dependents {
+            if plan.phases()[dependent].rerun_when_stale && schedule.is_selected(dependent) {
+                schedule.set_back(&plan, dependent);
+            }
+        }
     }
     let plan = session.plan();
     let phases = plan.phases().iter().enumerate().map(|(position, phase)| PhasePreview {

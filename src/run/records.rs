@@ -83,6 +83,28 @@ pub(super) struct Birth<'a> {
     pub script_hash: &'a str,
 }
 
+impl Birth<'_> {
+    fn metadata(&self) -> [(&'static str, String); 9] {
+        [
+            ("version", STATE_VERSION.into()),
+            ("start_time", epoch()),
+            ("base_output_dir", self.directory.to_string_lossy().into_owned()),
+            ("name", encode(&self.name.into())),
+            ("run_id", self.run_id.into()),
+            (
+                "working_directory",
+                encode(&self.working_directory.to_string_lossy().into()),
+            ),
+            ("script", encode(&self.script.into())),
+            ("script_hash", self.script_hash.into()),
+            ("jumar", env!("CARGO_PKG_VERSION").into()),
+        ]
+    }
+}
+
+/// `[failures]` of a run in which nothing has failed yet.
+const NO_FAILURE: [(&str, &str); 3] = [("failure_count", "0"), ("last_failure", ""), ("last_failure_time", "")];
+
 /// The run begins: everything is pending.
 pub(super) fn run_created(
     birth: &Birth<'_>,
@@ -90,20 +112,10 @@ pub(super) fn run_created(
     drafted: &[crate::state::Change],
     parameters: &Parameters,
 ) -> Event {
-    let mut event = Event::new("created")
-        .set("metadata", "version", STATE_VERSION)
-        .set("metadata", "start_time", epoch())
-        .set("metadata", "base_output_dir", birth.directory.to_string_lossy())
-        .set("metadata", "name", encode(&birth.name.into()))
-        .set("metadata", "run_id", birth.run_id)
-        .set(
-            "metadata",
-            "working_directory",
-            encode(&birth.working_directory.to_string_lossy().into()),
-        )
-        .set("metadata", "script", encode(&birth.script.into()))
-        .set("metadata", "script_hash", birth.script_hash)
-        .set("metadata", "jumar", env!("CARGO_PKG_VERSION"));
+    let mut event = Event::new("created");
+    for (key, value) in birth.metadata() {
+        event = event.set("metadata", key, value);
+    }
     for phase in plan.phases() {
         event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
     }
@@ -114,29 +126,35 @@ pub(super) fn run_created(
     {
         event = event.set("checkpoints", "checkpoint_path", "");
     }
-    event = event
-        .set("failures", "failure_count", "0")
-        .set("failures", "last_failure", "")
-        .set("failures", "last_failure_time", "");
+    for (key, value) in NO_FAILURE {
+        event = event.set("failures", key, value);
+    }
     with_parameters(event, parameters)
 }
 
-/// A run goes on: phases that are new in the plan, and parameters as they are now.
+/// A run goes on: phases that are new in the plan, and parameters as they are now. A file without a version, which somebody made by
+/// hand, is given what a new run's has; of the bash runner's only the identity is missing.
 pub(super) fn run_resumed(
     state: &State,
+    birth: &Birth<'_>,
     plan: &Plan,
     drafted: &[crate::state::Change],
     parameters: &Parameters,
-    script_hash: &str,
 ) -> Event {
-    let mut event = Event::new("resumed").set("metadata", "last_resume", epoch());
-    if state.get("metadata", "version").is_none() {
-        event = event
-            .set("metadata", "version", STATE_VERSION)
-            .set("metadata", "start_time", epoch());
+    let mut event = Event::new("resumed");
+    let by_hand = state.get("metadata", "version").is_none();
+    let is_missing = |section: &str, key: &str| state.get(section, key).is_none();
+    for (key, value) in birth.metadata() {
+        let wanted = key == "script_hash" || is_missing("metadata", key) && (by_hand || key == "run_id");
+        if wanted && !value.is_empty() {
+            event = event.set("metadata", key, value);
+        }
     }
-    if !script_hash.is_empty() {
-        event = event.set("metadata", "script_hash", script_hash);
+    event = event.set("metadata", "last_resume", epoch());
+    if by_hand {
+        for (key, value) in NO_FAILURE.into_iter().filter(|(key, _)| is_missing("failures", key)) {
+            event = event.set("failures", key, value);
+        }
     }
     for phase in plan.phases().iter().filter(|p| state.phase(&p.name).is_none()) {
         event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::{GpuPool, Ledger, Observer, Rehearsal, RunDirectory, detect_gpus};
+use super::{GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, detect_gpus, records};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
+use crate::state::StateError;
 
 /// Whether anything is really done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub enum Mode {
     /// Commands are only shown, and nothing is written anywhere.
     Dry,
 }
+
+/// In the place of a phase's name: the checkpoint came from the command line.
+const GIVEN: &str = "given";
 
 /// One run of jumar: the plan, the state, and what phases share.
 pub struct Session {
@@ -71,6 +75,15 @@ impl Session {
             environment: Mutex::default(),
             gpus: OnceLock::new(),
         }
+    }
+
+    /// Takes a checkpoint that the user gave: from now on it is the run's newest, whichever phase asks for it.
+    ///
+    /// # Errors
+    /// [`StateError`] when it could not be recorded.
+    pub fn give_checkpoint(&mut self, manifest: &Manifest) -> Result<(), StateError> {
+        self.given_checkpoint = Some(manifest.path.clone());
+        self.ledger.update(|state| records::checkpoint(state, GIVEN, manifest))
     }
 
     /// The plan. Do not hold it while a script runs.

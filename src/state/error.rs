@@ -137,6 +137,9 @@ impl StateError {
         match self {
             StateError::NotFound { .. } => Some("name a run directory or its `.experiment_state`".to_owned()),
             StateError::AlreadyExists { .. } => Some("go on with that run, or choose another run directory".to_owned()),
+            StateError::IsDirectory { path } if path.ends_with(".experiment_state") => {
+                Some("move the directory away, and put the state file in its place".to_owned())
+            }
             StateError::IsDirectory { path } => Some(format!(
                 "name the file inside it: {}",
                 path.join(".experiment_state").display()
@@ -160,6 +163,9 @@ impl StateError {
                 }
                 _ => None,
             },
+            StateError::Unreadable { source, .. } if source.kind() == io::ErrorKind::Other => {
+                Some("look at what is there with `ls -l`, and put the state file in its place".to_owned())
+            }
             StateError::Unreadable { .. } | StateError::BadChange { .. } => None,
         }
     }

@@ -6,6 +6,10 @@
     reason = "each test file is a crate of its own and uses a part of this"
 )]
 
+pub mod stock;
+
+use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -68,12 +72,15 @@ impl Workplace {
 
     /// A command line for jumar, not yet started. Standard input is empty.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jumar"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_jumar"));
+        command.args(arguments);
         command
-            .args(arguments)
-            .current_dir(self.path())
-            .env_clear()
-            .stdin(Stdio::null());
+    }
+
+    /// A command line for another program, in the same directory and environment. Standard input is empty.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).env_clear().stdin(Stdio::null());
         for name in ["PATH", "HOME", "LANG", "TMPDIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -143,6 +150,11 @@ pub fn value_in(text: &str, section: &str, key: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Says that a test, or a part of it, could not be made here. Not swallowed by the test harness, as `eprintln!` would be.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Waits until something is true, at most half a minute.
