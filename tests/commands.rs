@@ -257,6 +257,7 @@ fn a_run_whose_host_was_killed_is_called_interrupted() {
         json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
         "interrupted"
     );
+    workplace.jumar(&["resume"]).code(0);
 }
 
 #[test]
