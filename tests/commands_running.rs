@@ -464,3 +464,25 @@ fn a_script_that_is_gone_or_changed_is_said_so_on_resume() {
         ended.stderr
     );
 }
+
+#[test]
+fn a_stop_while_the_script_is_read_starts_and_leaves_nothing() {
+    for text in [
+        "capture(\"touch on; sleep 600\"); phase(\"p\", || { shell(\"touch ran\"); });",
+        "let d = run.dir; capture(\"touch on\"); loop { }",
+        "try { [1].map(|x| capture(\"touch on; sleep 600\")); } catch { } phase(\"p\", || { shell(\"touch ran\"); });",
+    ] {
+        let workplace = Workplace::with_script(text);
+        let mut host = workplace.start(&["run", "pipeline.rhai"]);
+        wait_until("the script is read", || workplace.exists("on"));
+        signal(&host, "INT");
+        wait_until("the host has ended", || host.try_wait().expect("asked").is_some());
+        let ended = Ended::from(host.wait_with_output().expect("ended"));
+        assert_eq!(ended.code, 130, "{text}: {}", ended.stderr);
+        assert!(
+            !workplace.exists("ran") && !workplace.exists("runs"),
+            "{text}: {}",
+            ended.stderr
+        );
+    }
+}
