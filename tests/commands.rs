@@ -211,55 +211,6 @@ fn logs_follows_a_live_run_until_its_phase_has_ended() {
 }
 
 #[test]
-fn status_and_runs_say_that_a_run_is_on() {
-    let workplace =
-        Workplace::with_script(r#"phase("p", || { shell("touch on; until test -e go; do sleep 0.02; done"); });"#);
-    let mut host = workplace.start(&["run", "pipeline.rhai"]);
-    wait_until("the phase runs", || workplace.exists("on"));
-    let status = json(&workplace.jumar(&["status", "--json"]).code(0).stdout);
-    assert_eq!(status["running"], true);
-    assert_eq!(status["phases"][0]["status"], "in_progress");
-    assert!(
-        workplace
-            .jumar(&["status"])
-            .code(0)
-            .stdout
-            .contains(&host.id().to_string()),
-        "the process is named"
-    );
-    assert_eq!(
-        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
-        "running"
-    );
-    workplace.write("go", "");
-    host.wait().expect("ended");
-    assert_eq!(
-        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
-        "completed"
-    );
-}
-
-#[test]
-fn a_run_whose_host_was_killed_is_called_interrupted() {
-    let workplace =
-        Workplace::with_script(r#"phase("p", || { shell("touch on; until test -e go; do sleep 0.02; done"); });"#);
-    let mut host = workplace.start(&["run", "pipeline.rhai"]);
-    wait_until("the phase runs", || workplace.exists("on"));
-    host.kill().expect("killed");
-    host.wait().expect("ended");
-    workplace.write("go", "");
-    let status = workplace.jumar(&["status"]).code(0).stdout;
-    assert!(
-        status.contains("not running: its host ended in the middle of a phase"),
-        "{status}"
-    );
-    assert_eq!(
-        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
-        "interrupted"
-    );
-}
-
-#[test]
 fn check_finds_mistakes_before_a_run_does() {
     for (text, code) in [
         ("phase(\"a\", || { shel(\"x\"); });", "unknown-function"),

@@ -464,3 +464,75 @@ fn a_script_that_is_gone_or_changed_is_said_so_on_resume() {
         ended.stderr
     );
 }
+
+#[test]
+fn a_stop_while_the_script_is_read_starts_and_leaves_nothing() {
+    for text in [
+        "capture(\"touch on; sleep 600\"); phase(\"p\", || { shell(\"touch ran\"); });",
+        "let d = run.dir; capture(\"touch on\"); loop { }",
+        "try { [1].map(|x| capture(\"touch on; sleep 600\")); } catch { } phase(\"p\", || { shell(\"touch ran\"); });",
+    ] {
+        let workplace = Workplace::with_script(text);
+        let mut host = workplace.start(&["run", "pipeline.rhai"]);
+        wait_until("the script is read", || workplace.exists("on"));
+        signal(&host, "INT");
+        wait_until("the host has ended", || host.try_wait().expect("asked").is_some());
+        let ended = Ended::from(host.wait_with_output().expect("ended"));
+        assert_eq!(ended.code, 130, "{text}: {}", ended.stderr);
+        assert!(
+            !workplace.exists("ran") && !workplace.exists("runs"),
+            "{text}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn status_and_runs_say_that_a_run_is_on() {
+    let workplace =
+        Workplace::with_script(r#"phase("p", || { shell("touch on; until test -e go; do sleep 0.02; done"); });"#);
+    let mut host = workplace.start(&["run", "pipeline.rhai"]);
+    wait_until("the phase runs", || workplace.exists("on"));
+    let status = json(&workplace.jumar(&["status", "--json"]).code(0).stdout);
+    assert_eq!(status["running"], true);
+    assert_eq!(status["phases"][0]["status"], "in_progress");
+    assert!(
+        workplace
+            .jumar(&["status"])
+            .code(0)
+            .stdout
+            .contains(&host.id().to_string()),
+        "the process is named"
+    );
+    assert_eq!(
+        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
+        "running"
+    );
+    workplace.write("go", "");
+    host.wait().expect("ended");
+    assert_eq!(
+        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
+        "completed"
+    );
+}
+
+#[test]
+fn a_run_whose_host_was_killed_is_called_interrupted() {
+    let workplace =
+        Workplace::with_script(r#"phase("p", || { shell("touch on; until test -e go; do sleep 0.02; done"); });"#);
+    let mut host = workplace.start(&["run", "pipeline.rhai"]);
+    wait_until("the phase runs", || workplace.exists("on"));
+    host.kill().expect("killed");
+    host.wait().expect("ended");
+    workplace.write("go", "");
+    let status = workplace.jumar(&["status"]).code(0).stdout;
+    assert!(
+        status.contains("not running: its host ended in the middle of a phase"),
+        "{status}"
+    );
+    assert_eq!(
+        json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
+        "interrupted"
+    );
+    workplace.jumar(&["resume"]).code(0);
+}

@@ -21,6 +21,8 @@ pub(super) enum CliError {
     Script(Box<ScriptError>),
     /// The state cannot be read or written, or is locked.
     State(Box<StateError>),
+    /// A signal asked for a stop before anything was started.
+    Stopped { signal: Option<i32> },
     /// Something else on the disk is in the way.
     Disk { message: String, hints: Vec<String> },
 }
@@ -51,6 +53,7 @@ impl CliError {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
             CliError::Script(_) => exit_code::SCRIPT,
+            CliError::Stopped { signal } => exit_code::stopped_by(*signal),
             CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
             CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,
         }
@@ -58,6 +61,7 @@ impl CliError {
 
     fn kind(&self) -> &'static str {
         match self.code() {
+            _ if matches!(self, CliError::Stopped { .. }) => "interrupted",
             exit_code::USAGE => "usage",
             exit_code::SCRIPT => "script",
             exit_code::LOCKED => "locked",
@@ -99,6 +103,7 @@ impl CliError {
         match self {
             CliError::Usage { message, hints } | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
             CliError::Script(error) => (error.one_line(), vec![]),
+            CliError::Stopped { .. } => ("stopped before anything was started".into(), vec![]),
             CliError::State(error) => (error.headline(), error.remedy().into_iter().collect()),
         }
     }

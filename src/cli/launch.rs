@@ -131,7 +131,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     let shared = Arc::clone(&session);
     let done = host
         .evaluate(move |bodies| begun.go(&shared, bodies))
-        .map_err(CliError::from)
+        .map_err(|error| stopped(&session).unwrap_or_else(|| error.into()))
         .and_then(|done| done);
     watcher.close();
     if done.is_err() && !session.ledger.is_live() {
@@ -250,6 +250,10 @@ impl Begun {
             }
             return Ok(Done::Preview(preview(session, &selection, bodies)?));
         }
+        // A script may have swallowed the stop.
+        if let Some(stopped) = stopped(session) {
+            return Err(stopped);
+        }
         let hash = self.source.hash();
         let script = PlannedScript {
             name: &self.source.name,
@@ -336,6 +340,13 @@ impl Begun {
         }
         Ok(())
     }
+}
+
+/// The error of a session that was asked to stop while its script was read.
+fn stopped(session: &Session) -> Option<CliError> {
+    session.stop.is_requested().then(|| CliError::Stopped {
+        signal: session.stop.signal(),
+    })
 }
 
 /// Waits for what the last host left running; `false` when jumar was asked to stop first.

@@ -248,3 +248,16 @@ impl Workplace {
 pub fn is_alive(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|s| !s.contains(") Z"))
 }
+
+impl Drop for Workplace {
+    /// Ends what a test left running here: a loop that waits for a file of a directory that is gone would never end.
+    fn drop(&mut self) {
+        let Ok(here) = self.path().canonicalize() else { return };
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let lives_here = std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&here));
+            if lives_here && process.file_name() != *std::process::id().to_string() {
+                let _ = Command::new("kill").arg("-9").arg(process.file_name()).status();
+            }
+        }
+    }
+}
