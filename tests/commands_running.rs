@@ -385,28 +385,6 @@ fn after_a_failure_independent_phases_go_on_unless_fail_fast_is_asked_for() {
 }
 
 #[test]
-fn fail_fast_lets_what_runs_already_come_to_its_end() {
-    let workplace = Workplace::with_script(
-        r#"
-        phase("long", || {
-            shell("touch on; until grep -q bad=failed $JUMAR_RUN_DIR/.experiment_state; do sleep 0.02; done");
-            // Some more work, so that the host surely hears of the failure first.
-            for n in 0..10 { shell("true"); }
-            shell("echo long >> done");
-        });
-        phase("bad", || { shell("until test -e on; do sleep 0.02; done; exit 1"); });
-        phase("never", || { shell("echo never >> done"); });
-        "#,
-    );
-    workplace
-        .jumar(&["run", "pipeline.rhai", "-j", "2", "--fail-fast"])
-        .code(1);
-    assert_eq!(workplace.read("done"), "long\n");
-    assert_eq!(workplace.value("phases", "long").as_deref(), Some("completed"));
-    assert_eq!(workplace.value("phases", "never").as_deref(), Some("pending"));
-}
-
-#[test]
 fn phases_can_be_chosen() {
     let script = r#"
         for (name, n) in ["a", "b", "c", "d"] {

@@ -273,11 +273,9 @@ fn a_script_without_phases_runs_nothing_and_says_so() {
 fn an_option_of_a_later_version_is_called_that() {
     let mut all = String::new();
     for option in [
-        "stall: 1",
         "needs: 1",
         "inputs: []",
         "outputs: []",
-        "checkpoints: \"e*\"",
         "slurm: #{}",
         "executor: \"slurm\"",
     ] {
