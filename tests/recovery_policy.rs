@@ -312,7 +312,7 @@ fn retries_count_when_no_policy_has_an_opinion() {
 #[test]
 fn a_policy_that_is_at_fault_itself_is_named_and_the_failure_stands() {
     for (policy, why) in [
-        ("|f| nope(f)", "no function is called `nope`"),
+        ("|f| parse_int(f.kind)", "Error parsing integer number"),
         (
             "|f| 7",
             "it must return retry(), skip(why), fail(), abort(why) or nothing, not",

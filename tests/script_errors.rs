@@ -183,31 +183,33 @@ fn modules_that_import_each_other_are_named_in_a_circle() {
 
 #[test]
 fn a_caret_stands_under_the_word_after_letters_with_accents() {
-    let drawn = said("let s = \"größe naïve\"; nope(1);\nphase(\"a\", || ());\n");
-    let (word, caret) = columns(&drawn, "nope(1)");
+    let drawn = said("let s = \"größe naïve\"; parse_int(s);\nphase(\"a\", || ());\n");
+    let (word, caret) = columns(&drawn, "parse_int(s)");
     assert_eq!(word, caret, "\n{drawn}");
     insta::assert_snapshot!(drawn);
 }
 
 #[test]
 fn a_caret_stands_under_the_word_after_wide_letters() {
-    let drawn = said("let s = \"数据集\"; nope(1);\nphase(\"a\", || ());\n");
-    let (word, caret) = columns(&drawn, "nope(1)");
+    let drawn = said("let s = \"数据集\"; parse_int(s);\nphase(\"a\", || ());\n");
+    let (word, caret) = columns(&drawn, "parse_int(s)");
     assert_eq!(word, caret, "\n{drawn}");
     insta::assert_snapshot!(drawn);
 }
 
 #[test]
 fn a_caret_stands_under_the_word_after_tabs() {
-    let drawn = said("phase(\"a\", || {\n\t\tlet x = 1;\tnope(x);\n});\n");
-    let (word, caret) = columns(&drawn, "nope(x)");
+    let drawn = said("phase(\"a\", || {\n\t\tlet x = \"y\";\tparse_int(x);\n});\n");
+    let (word, caret) = columns(&drawn, "parse_int(x)");
     assert_eq!(word, caret, "\n{drawn}");
     insta::assert_snapshot!(drawn);
 }
 
 #[test]
 fn an_error_in_a_script_with_windows_line_ends_is_shown_on_its_line() {
-    insta::assert_snapshot!(said("let a = 1;\r\nlet b = nope(a);\r\nphase(\"a\", || ());\r\n"));
+    insta::assert_snapshot!(said(
+        "let a = \"x\";\r\nlet b = parse_int(a);\r\nphase(\"a\", || ());\r\n"
+    ));
 }
 
 #[test]
@@ -323,4 +325,10 @@ fn a_closure_with_a_wrong_number_of_parameters_is_not_named_by_its_inner_name() 
         assert!(drawn.contains("this closure cannot be called with"), "{drawn}");
         assert!(!drawn.contains("anon$"), "{drawn}");
     }
+}
+
+#[test]
+fn a_phase_in_both_arms_of_an_if_is_declared_once() {
+    let ended = said("if 1 > 2 { phase(\"a\", || ()); } else { phase(\"a\", || ()); }\n");
+    assert!(ended.starts_with("exit code: 0"), "{ended}");
 }

@@ -44,7 +44,8 @@ pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8,
         return Ok(report_json(&findings, planned, &session, printer));
     }
     for finding in &findings {
-        printer.raw_stdout(&format!("{}\n\n", draw(finding, &source, printer).trim_end()));
+        let drawn = draw(finding, &source, printer.stdout_colored(), printer.stdout_width());
+        printer.raw_stdout(&format!("{}\n\n", drawn.trim_end()));
     }
     match planned {
         None => Ok(exit_code::SCRIPT),
@@ -80,7 +81,38 @@ fn plan(host: &Host, session: &Arc<Session>) -> Result<(), Trouble> {
     validated.map_err(Trouble::Plan)
 }
 
-fn draw(finding: &Finding, source: &ScriptSource, printer: &Printer) -> String {
+/// What fails wherever it is reached. Of the others a script may mean what it says, a phase in both arms of an `if` for one.
+const CERTAIN: &[&str] = &[
+    "unknown-function",
+    "wrong-number-of-arguments",
+    "unknown-option",
+    "later-option",
+];
+
+/// Refuses a script that is certain to fail somewhere: better now than hours into a run.
+///
+/// # Errors
+/// [`CliError::Faulty`] with everything that is wrong.
+pub(super) fn refuse_faults(host: &Host, source: &ScriptSource, printer: &Printer) -> Result<(), CliError> {
+    let found = host.check();
+    let faults: Vec<&Finding> = found.iter().filter(|f| CERTAIN.contains(&f.code)).collect();
+    let Some(first) = faults.first() else { return Ok(()) };
+    let more = match faults.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let message = format!(
+        "{}:{}:{}: {}{more}",
+        source.name, first.line, first.column, first.message
+    );
+    let drawn = faults
+        .iter()
+        .map(|f| draw(f, source, printer.stderr_colored(), printer.stderr_width()))
+        .collect();
+    Err(CliError::Faulty { message, drawn })
+}
+
+fn draw(finding: &Finding, source: &ScriptSource, colored: bool, width: Option<usize>) -> String {
     let level = if finding.severity == Severity::Error {
         Level::Error
     } else {
@@ -108,7 +140,7 @@ fn draw(finding: &Finding, source: &ScriptSource, printer: &Printer) -> String {
         notes: vec![],
         helps: finding.help.iter().cloned().collect(),
     };
-    render(&diagnostic, printer.stdout_colored(), printer.stdout_width())
+    render(&diagnostic, colored, width)
 }
 
 fn report_json(findings: &[Finding], planned: Option<Result<(), Trouble>>, session: &Session, printer: &Printer) -> u8 {

@@ -19,6 +19,13 @@ pub(super) enum CliError {
     Usage { message: String, hints: Vec<String> },
     /// The script is at fault.
     Script(Box<ScriptError>),
+    /// The script is certain to fail somewhere.
+    Faulty {
+        /// What is wrong first, in one line.
+        message: String,
+        /// All that is wrong, drawn.
+        drawn: Vec<String>,
+    },
     /// The state cannot be read or written, or is locked.
     State(Box<StateError>),
     /// A signal asked for a stop before anything was started.
@@ -52,7 +59,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
-            CliError::Script(_) => exit_code::SCRIPT,
+            CliError::Script(_) | CliError::Faulty { .. } => exit_code::SCRIPT,
             CliError::Stopped { signal } => exit_code::stopped_by(*signal),
             CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
             CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,
@@ -82,6 +89,12 @@ impl CliError {
             CliError::Script(error) => {
                 printer.raw_stderr(&format!("{}\n", error.render(printer.stderr_colored()).trim_end()))
             }
+            CliError::Faulty { drawn, .. } => {
+                for one in drawn {
+                    printer.raw_stderr(&format!("{}\n", one.trim_end()));
+                }
+                printer.hint("nothing was started");
+            }
             CliError::State(error) => match &**error {
                 StateError::Syntax(syntax) => printer.raw_stderr(&format!("{}\n", draw(syntax, printer).trim_end())),
                 _ => self.plainly(printer),
@@ -103,6 +116,7 @@ impl CliError {
         match self {
             CliError::Usage { message, hints } | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
             CliError::Script(error) => (error.one_line(), vec![]),
+            CliError::Faulty { message, .. } => (message.clone(), vec![]),
             CliError::Stopped { .. } => ("stopped before anything was started".into(), vec![]),
             CliError::State(error) => (error.headline(), error.remedy().into_iter().collect()),
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{How, ResumeArguments, RunArguments};
+use super::check::refuse_faults;
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
@@ -120,6 +121,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
     let session = Arc::new(session(&mut launch, mode, &stop, &watcher)?);
     let host = Host::new(Arc::clone(&session), &launch.source)?;
+    refuse_faults(&host, &launch.source, printer)?;
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
     let begun = Begun {
         source: launch.source.clone(),

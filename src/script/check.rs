@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
-use super::api::{PHASE_OPTIONS, SHELL_OPTIONS};
+use super::api::{PHASE_OPTIONS, PHASE_OPTIONS_LATER, SHELL_OPTIONS};
 use super::engine::GLOBALS;
 use crate::plan::nearest;
 
@@ -209,7 +209,7 @@ impl Lints {
         }
         match name {
             "phase" if !method => self.phase(call),
-            "shell" if !method => self.options("shell", SHELL_OPTIONS, call.args.get(1)),
+            "shell" if !method => self.options("shell", SHELL_OPTIONS, &[], call.args.get(1)),
             _ => {}
         }
     }
@@ -224,13 +224,16 @@ impl Lints {
             );
             self.find(Severity::Error, "duplicate-phase", *at, message, None);
         }
-        self.options("phase", PHASE_OPTIONS, call.args.get(1));
+        self.options("phase", PHASE_OPTIONS, PHASE_OPTIONS_LATER, call.args.get(1));
     }
 
-    fn options(&mut self, owner: &str, known: &[&str], argument: Option<&Expr>) {
+    fn options(&mut self, owner: &str, known: &[&str], later: &[&str], argument: Option<&Expr>) {
         let Some(Expr::Map(map, _)) = argument else { return };
         for (key, _) in &map.0 {
-            if !known.contains(&key.name.as_str()) {
+            if later.contains(&key.name.as_str()) {
+                let message = format!("{owner}: the option `{}` is not in this version of jumar yet", key.name);
+                self.find(Severity::Error, "later-option", key.pos, message, None);
+            } else if !known.contains(&key.name.as_str()) {
                 let near = nearest(key.name.as_str(), known.iter().copied());
                 let help = near.map_or_else(
                     || format!("it takes {}", known.join(", ")),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use rhai::{Dynamic, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
 pub(super) use failures::advice;
-pub(super) use phase::OPTIONS as PHASE_OPTIONS;
+pub(super) use phase::{LATER as PHASE_OPTIONS_LATER, OPTIONS as PHASE_OPTIONS};
 pub(super) use recovery::decision_of;
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
 

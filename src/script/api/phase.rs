@@ -31,7 +31,7 @@ pub(in crate::script) const OPTIONS: &[&str] = &[
 ];
 
 /// Options that the product has a name for, and this version no meaning.
-const LATER: &[&str] = &["needs", "inputs", "outputs", "slurm", "executor"];
+pub(in crate::script) const LATER: &[&str] = &["needs", "inputs", "outputs", "slurm", "executor"];
 
 const DOCS: &str = "Declares a phase. Nothing runs until the script has ended: the plan comes first.
 The value of `body` is kept as the phase's result (see `result`). What the body captured is a private copy, as it stood when the phase was declared.
