@@ -9,7 +9,7 @@ use super::parameter_file::read_parameters;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
-use crate::exec::{Local, StopSignal, install_signal_handlers};
+use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
@@ -36,6 +36,11 @@ struct Existing {
     /// Held from before the script is planned: nobody else may change what it plans from. None in a dry run.
     store: Option<Store>,
 }
+
+/// The program that runs, also when its file has been replaced meanwhile.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// The keeper's lock among jumar's own files of a run.
+const KEEPER_LOCK: &str = "keeper";
 
 /// What came of it, inside the evaluation of the script.
 enum Done {
@@ -136,7 +141,8 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         install_signal_handlers(&stop).map_err(|e| CliError::disk(format!("cannot watch for signals: {e}")))?;
     }
     let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
-    let session = Arc::new(session(&mut launch, mode, &stop, &watcher)?);
+    let local = Arc::new(Local::new());
+    let session = Arc::new(session(&mut launch, mode, &local, &stop, &watcher)?);
     let host = Host::new(Arc::clone(&session), &launch.source)?;
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
     let begun = Begun {
@@ -144,6 +150,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         resumed: launch.existing.is_some(),
         store,
         how,
+        local,
         watcher: Arc::clone(&watcher),
     };
     let shared = Arc::clone(&session);
@@ -170,7 +177,13 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     }
 }
 
-fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Watcher>) -> Result<Session, CliError> {
+fn session(
+    launch: &mut Launch,
+    mode: Mode,
+    local: &Arc<Local>,
+    stop: &StopSignal,
+    watcher: &Arc<Watcher>,
+) -> Result<Session, CliError> {
     let how = &launch.how;
     let (state, directory) = match &launch.existing {
         Some(existing) => {
@@ -218,7 +231,7 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         Ledger::draft(state),
         directory,
         Parameters::new(provided),
-        Box::new(Local::new()),
+        Arc::clone(local) as Arc<dyn Executor>,
         stop.clone(),
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
@@ -243,6 +256,7 @@ struct Begun {
     resumed: bool,
     store: Option<Store>,
     how: How,
+    local: Arc<Local>,
     watcher: Arc<Watcher>,
 }
 
@@ -281,6 +295,13 @@ impl Begun {
             }
         };
         let directory = session.directory.path()?;
+        if let Some(private) = session.ledger.private_dir() {
+            self.local.keep(Keeping {
+                program: THIS_PROGRAM.into(),
+                title: format!("jumar keeper: {}", directory.display()),
+                lock: private.join(KEEPER_LOCK),
+            });
+        }
         self.watcher.begin(session.plan().len());
         session.observer.note(&format!(
             "{} {}",

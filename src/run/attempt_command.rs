@@ -132,6 +132,7 @@ impl Attempt {
             log: log.clone(),
             capture: request.capture,
             timeout: limits.into_iter().flatten().min(),
+            note: None,
         };
         let shown = command.display();
         if let Some(replay) = &self.replay {

@@ -29,7 +29,7 @@ pub struct Session {
     /// The checkpoint that the user gave with `--checkpoint`.
     pub given_checkpoint: Option<String>,
     /// What runs commands.
-    pub executor: Box<dyn Executor>,
+    pub executor: Arc<dyn Executor>,
     /// Whether jumar was asked to stop.
     pub stop: StopSignal,
     /// Who watches.
@@ -51,7 +51,7 @@ impl Session {
         ledger: Ledger,
         directory: RunDirectory,
         parameters: Parameters,
-        executor: Box<dyn Executor>,
+        executor: Arc<dyn Executor>,
         stop: StopSignal,
         observer: Arc<dyn Observer>,
     ) -> Session {

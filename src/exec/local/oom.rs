@@ -12,7 +12,7 @@ pub(super) struct OomCounters {
 }
 
 /// What the counters stood at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OomKills {
     /// On the whole machine.
     pub(super) machine: u64,
