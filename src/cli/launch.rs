@@ -9,11 +9,12 @@ use super::parameter_file::read_parameters;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
-use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers};
+use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers, settle};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
-    STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
+    STATE_FILE, Session, Unfinished, create_run, left_running, locate, preview, recorded_parameters, reopen_run,
+    take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -39,6 +40,8 @@ struct Existing {
 
 /// The program that runs, also when its file has been replaced meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Where jumar's own files of a run lie.
+const PRIVATE_DIRECTORY: &str = ".experiment_state.d";
 /// The keeper's lock among jumar's own files of a run.
 const KEEPER_LOCK: &str = "keeper";
 
@@ -149,6 +152,10 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         source: launch.source.clone(),
         resumed: launch.existing.is_some(),
         store,
+        private: launch
+            .existing
+            .as_ref()
+            .map(|e| e.run.directory.join(PRIVATE_DIRECTORY)),
         how,
         local,
         watcher: Arc::clone(&watcher),
@@ -255,6 +262,8 @@ struct Begun {
     source: ScriptSource,
     resumed: bool,
     store: Option<Store>,
+    /// Jumar's own directory of a run that is there, for looking only.
+    private: Option<PathBuf>,
     how: How,
     local: Arc<Local>,
     watcher: Arc<Watcher>,
@@ -268,8 +277,13 @@ impl Begun {
         }
         self.check_plan(session, &selection)?;
         if session.mode == Mode::Dry {
-            for note in session.ledger.read(take_over).1 {
-                session.observer.note(&note.text);
+            if let Some(private) = self.private {
+                let unfinished = session
+                    .ledger
+                    .read(|state| unfinished(session, &selection, state, &private))?;
+                for note in session.ledger.read(|state| take_over(state, &unfinished)).1 {
+                    session.observer.note(&note.text);
+                }
             }
             return Ok(Done::Preview(preview(session, &selection, bodies)?));
         }
@@ -281,13 +295,17 @@ impl Begun {
         };
         let notes = match self.store {
             Some(store) => {
-                if !wait_for_what_runs(session, store.state())? {
+                let private = store.private_dir();
+                settle(&private.join(KEEPER_LOCK), &session.stop)
+                    .map_err(|e| CliError::disk(format!("the last host's keeper does not let go of the run: {e}")))?;
+                let unfinished = unfinished(session, &selection, store.state(), private)?;
+                if !wait_for_what_runs(session, store.state(), &unfinished)? {
                     return Ok(Done::Walked(Report {
                         interrupted: true,
                         ..Report::default()
                     }));
                 }
-                reopen_run(session, store, Some(script))?
+                reopen_run(session, store, Some(script), unfinished)?
             }
             None => {
                 create_run(session, script)?;
@@ -368,9 +386,21 @@ impl Begun {
     }
 }
 
+/// The attempts that are gone on with: those of phases that are still in the plan and that nobody wants done anew.
+fn unfinished(session: &Session, selection: &Selection, state: &State, private: &Path) -> Result<Unfinished, CliError> {
+    let plan = session.plan();
+    let anew = selection.reruns(&plan)?;
+    let mut unfinished = Unfinished::find(state, private);
+    unfinished.retain(|phase| {
+        let position = plan.phases().iter().position(|known| known.name == phase);
+        position.is_some_and(|position| !anew.contains(&position))
+    });
+    Ok(unfinished)
+}
+
 /// Waits for what the last host left running; `false` when jumar was asked to stop first.
-fn wait_for_what_runs(session: &Session, state: &State) -> Result<bool, CliError> {
-    for process in left_running(state, &session.absolute_directory()?) {
+fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished) -> Result<bool, CliError> {
+    for process in left_running(state, &session.absolute_directory()?, unfinished) {
         let text = format!(
             "waiting for process {}, which the last host left running: {}",
             process.pid, process.command

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus};
+use super::{GpuPool, Ledger, Observer, RunDirectory, Unfinished, detect_gpus};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 
@@ -38,6 +38,7 @@ pub struct Session {
     parameters: Mutex<Parameters>,
     environment: Mutex<IndexMap<String, Option<String>>>,
     gpus: OnceLock<GpuPool>,
+    unfinished: Mutex<Unfinished>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,6 +68,7 @@ impl Session {
             parameters: Mutex::new(parameters),
             environment: Mutex::default(),
             gpus: OnceLock::new(),
+            unfinished: Mutex::default(),
         }
     }
 
@@ -83,6 +85,11 @@ impl Session {
     /// What the script has set in the environment of all commands; `None` removes a variable.
     pub fn environment(&self) -> MutexGuard<'_, IndexMap<String, Option<String>>> {
         lock(&self.environment)
+    }
+
+    /// The attempts of an earlier host that are to be gone on with.
+    pub(super) fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        lock(&self.unfinished)
     }
 
     /// The GPUs of this machine, looked up on the first call. What the script made of `CUDA_VISIBLE_DEVICES` counts.

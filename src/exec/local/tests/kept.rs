@@ -167,17 +167,18 @@ fn a_start_and_an_end_are_noted_with_and_without_a_keeper() {
 /// A command that another process waits for, or nobody, as its logbook would tell of it.
 fn left_by_another(bench: &Bench, command: &Command, keeper: &Process, line: &str) -> Entry {
     let note = command.note.as_ref().unwrap();
+    let id = format!("left-{}", bench.path().display()).replace('/', "-");
     let mut shell = std::process::Command::new("sh");
     let child = std::os::unix::process::CommandExt::process_group(&mut shell, 0)
         .args(["-c", line])
         .current_dir(bench.path())
-        .env("JUMAR_COMMAND_ID", "left")
+        .env("JUMAR_COMMAND_ID", &id)
         .spawn()
         .unwrap();
     let pid = child.id() as i32;
     let started = process_table::read_one(pid).unwrap().unwrap().started;
     let text = format!(
-        r#"{{"start":{{"id":"left","label":"first","process":{{"pid":{pid},"started":{started}}},"keeper":{{"pid":{},"started":{}}},"began":0.0,"log":"log","log_start":0}}}}"#,
+        r#"{{"start":{{"id":"{id}","label":"first","process":{{"pid":{pid},"started":{started}}},"keeper":{{"pid":{},"started":{}}},"began":0.0,"log":"log","log_start":0}}}}"#,
         keeper.pid, keeper.started
     );
     let mut file = std::fs::File::options().append(true).open(&note.logbook).unwrap();
