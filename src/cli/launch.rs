@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
-use super::take_up::{go_to_working_directory, recorded_script};
+use super::take_up::{go_to_working_directory, open_store, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers, settle};
@@ -118,7 +118,7 @@ fn take_up(
     let (store, state) = if looks_only {
         (None, state)
     } else {
-        let store = Store::open(&run.state_file)?;
+        let store = open_store(&run.state_file)?;
         let state = store.state().clone();
         (Some(store), state)
     };
