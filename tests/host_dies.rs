@@ -65,12 +65,17 @@ fn forty_commands_have_every_effect_once_however_often_their_host_is_killed() {
         while tally.kills < wanted / 2 {
             run_once_with_kills(script, jobs, wanted / 2 - tally.kills, &mut random, &mut tally);
         }
-        eprintln!(
+        report(&format!(
             "-j {jobs}: kills {}, effects lost {}, doubled {}",
             tally.kills, tally.lost, tally.doubled
-        );
+        ));
         assert_eq!((tally.lost, tally.doubled), (0, 0), "seed {}", random.seed);
     }
+}
+
+#[allow(clippy::print_stderr, reason = "the figures are what the test is run for")]
+fn report(text: &str) {
+    eprintln!("{text}");
 }
 
 /// One run from its start to its end, its hosts killed at random moments; at most `most` of them.
@@ -107,7 +112,7 @@ fn run_once_with_kills(script: &str, jobs: &str, most: usize, random: &mut Rando
     }
     assert!(counts.is_empty(), "{counts:?}");
     if (tally.lost, tally.doubled) != (0, 0) {
-        eprintln!("{effects}\n{}", workplace.state());
+        report(&format!("{effects}\n{}", workplace.state()));
     }
 }
 

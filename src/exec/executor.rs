@@ -41,8 +41,9 @@ pub struct Exit {
     pub user_seconds: f64,
     /// Processor time spent in the kernel for them, in seconds.
     pub system_seconds: f64,
-    /// How many processes the kernel killed for want of memory while the command ran. Counted for the whole machine, so
-    /// it only suggests that one of them was the command's, unless `cgroup_oom_kills` counted them too.
+    /// How many processes the kernel killed for want of memory while the command ran, or less than a second before; 0 for a
+    /// command that ended well. Counted for the whole machine, so it only suggests that one of them was the command's,
+    /// unless `cgroup_oom_kills` counted them too.
     pub kernel_oom_kills: u64,
     /// How many of those were in the control group that the command shares with its host; 0 where that cannot be read.
     pub cgroup_oom_kills: u64,

@@ -39,7 +39,7 @@ impl Beginning {
     /// The same with what the kernel's counters stand at.
     pub(super) fn with_kills(self, counters: &OomCounters) -> Self {
         Beginning {
-            kills: Some(counters.read()),
+            kills: Some(counters.read_lately()),
             ..self
         }
     }
