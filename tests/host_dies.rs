@@ -302,6 +302,99 @@ fn from_a_command_that_has_changed_on_everything_runs_again_and_that_is_said() {
     assert_eq!(workplace.read("effects"), "first\nsecond\nthird\nchanged\nthird\n");
 }
 
+#[test]
+fn the_gpu_of_a_living_command_is_given_to_nobody_else() {
+    let workplace = Workplace::new().env("CUDA_VISIBLE_DEVICES", "7");
+    let script = r#"
+        phase("first", #{ gpus: 1 }, || { shell("echo first $CUDA_VISIBLE_DEVICES >> effects"); });
+        phase("second", #{ gpus: 1 }, || {
+            shell("echo second $CUDA_VISIBLE_DEVICES >> effects; until test -e go; do sleep 0.01; done");
+        });
+    "#;
+    workplace.write("work.rhai", script);
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
+    wait_until("the second phase runs", || {
+        workplace.exists("effects") && workplace.read("effects").ends_with("second 7\n")
+    });
+    kill(&mut host);
+    let file = format!("{}/.experiment_state", workplace.run());
+    workplace.write(&file, &workplace.state().replace("first=completed", "first=pending"));
+    let resumed = workplace.start(&["resume", "-j", "2"]);
+    wait_until("the new host goes on", || {
+        workplace.state().contains("another one went on")
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(workplace.read("effects"), "first 7\nsecond 7\n");
+    workplace.write("go", "");
+    common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
+    assert_eq!(workplace.read("effects"), "first 7\nsecond 7\nfirst 7\n");
+}
+
+#[test]
+fn after_a_reboot_the_attempt_simply_runs_again() {
+    let workplace = Workplace::new();
+    let script = r#"phase("work", || {
+        shell("echo first >> effects");
+        shell("echo second >> effects; test -e go || exec sleep 300");
+    });"#;
+    workplace.write("work.rhai", script);
+    let mut host = workplace.start(&["run", "work.rhai"]);
+    wait_until("the second command runs", || {
+        workplace.exists("effects") && workplace.read("effects").ends_with("second\n")
+    });
+    kill(&mut host);
+    // A reboot ends every process and gives the machine another boot id.
+    let left = processes();
+    let left = left
+        .iter()
+        .filter(|p| p.cwd == workplace.path().canonicalize().unwrap());
+    left.for_each(Process::kill);
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let books = workplace
+        .path()
+        .join(workplace.run())
+        .join(".experiment_state.d/commands");
+    for book in std::fs::read_dir(books).unwrap() {
+        let file = book.unwrap().path().join("commands");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(boot.trim()));
+        std::fs::write(&file, text.replace(boot.trim(), "an earlier one")).unwrap();
+    }
+    workplace.write("go", "");
+    let ended = workplace.jumar(&["resume"]).code(0);
+    assert!(ended.stderr.contains("it is pending again"), "{}", ended.stderr);
+    assert_eq!(workplace.read("effects"), "first\nsecond\nfirst\nsecond\n");
+    assert!(workplace.value("attempts", "work.2").unwrap().contains("completed"));
+}
+
+#[test]
+fn a_dry_run_tells_what_resume_would_go_on_with_and_changes_nothing() {
+    let workplace = Workplace::new();
+    let script = r#"phase("work", || {
+        shell("echo first >> effects");
+        shell("echo second >> effects; until test -e go; do sleep 0.01; done");
+    });"#;
+    workplace.write("work.rhai", script);
+    let mut host = workplace.start(&["run", "work.rhai"]);
+    wait_until("the second command runs", || {
+        workplace.exists("effects") && workplace.read("effects").ends_with("second\n")
+    });
+    kill(&mut host);
+    let before = workplace.state();
+    let looked = workplace.jumar(&["resume", "-n"]).code(0);
+    assert!(
+        looked
+            .stderr
+            .contains("going on with it: 1 command had ended, 1 had not"),
+        "{}",
+        looked.stderr
+    );
+    assert_eq!(workplace.state(), before);
+    workplace.write("go", "");
+    workplace.jumar(&["resume"]).code(0);
+    assert_eq!(workplace.read("effects"), "first\nsecond\n");
+}
+
 fn resumed_by_lock(workplace: &Workplace) -> bool {
     workplace.state().contains("last_resume")
 }

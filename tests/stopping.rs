@@ -118,6 +118,30 @@ fn what_a_dead_host_had_started_is_stopped_by_the_next_one() {
 }
 
 #[test]
+fn a_stop_ends_what_the_dead_host_had_running_in_phases_that_nobody_came_to() {
+    let workplace = Workplace::new();
+    let other = "\nphase(\"other\", || { shell(\"echo $$ > other; exec sleep 300\"); });\n";
+    workplace.write("work.rhai", &format!("{TREE}{other}"));
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
+    let mut processes = pids(&workplace);
+    wait_until("the other one runs", || {
+        workplace.exists("other") && workplace.read("other").ends_with('\n')
+    });
+    processes.push(workplace.read("other").trim().parse().expect("a pid"));
+    host.kill().expect("the host is killed");
+    host.wait().expect("the host is gone");
+    let next = workplace.start(&["resume"]);
+    wait_until("the next host goes on", || {
+        workplace.state().contains("another one went on")
+    });
+    signal(&next, Signal::INT);
+    assert_stopped(&workplace, next, &processes);
+    assert!(!runs(processes[3]), "the phase that was not come to goes on");
+    assert_eq!(workplace.value("phases", "other").as_deref(), Some("pending"));
+    assert!(workplace.value("attempts", "other.1").unwrap().contains("interrupted"));
+}
+
+#[test]
 fn a_timeout_of_the_phase_counts_on_under_the_next_host() {
     let workplace = Workplace::new();
     let script = TREE.replace("phase(\"work\", ||", "phase(\"work\", #{ timeout: \"2s\" }, ||");

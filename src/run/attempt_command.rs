@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::attempt::lock;
-use super::command_book::{Known, hash_of};
+use super::command_book::{Known, Open, hash_of};
 use super::failure::Problem;
+use super::resume::go_on_with;
 use super::{Attempt, CommandResult, Mode, records};
-use crate::exec::{Command, Entry, Living, Program, Stdin, Stopped};
+use crate::exec::{Command, Living, Program, Stdin, Stopped};
 
 /// A command as a body asks for it.
 #[derive(Clone, Debug)]
@@ -221,7 +222,7 @@ impl Attempt {
         Ok(self.session.ledger.commit(noted)?)
     }
 
-    /// Waits for commands of an earlier host that this body does not ask for any more.
+    /// Waits for commands of an earlier host that this body has not come to; ends them when jumar was asked to stop.
     ///
     /// # Errors
     /// [`Problem::Interrupted`] when jumar was asked to stop meanwhile.
@@ -229,16 +230,19 @@ impl Attempt {
         self.wait_for(self.book.left_over())
     }
 
-    fn wait_for(&self, entries: Vec<Entry>) -> Result<(), Problem> {
-        for process in entries.iter().filter_map(|entry| Living::named(entry.process)) {
-            self.session.observer.note(&format!(
-                "{}: waiting for process {}, which the last host left running: {}",
-                self.phase.name, process.pid, process.command
-            ));
-            if !process.wait(&self.session.stop) {
-                self.note_stopped();
-                return Err(Problem::Interrupted);
+    fn wait_for(&self, left: Vec<Open>) -> Result<(), Problem> {
+        for open in &left {
+            if let Some(process) = Living::named(open.entry.process) {
+                self.session.observer.note(&format!(
+                    "{}: waiting for process {}, which the last host left running: {}",
+                    self.phase.name, process.pid, process.command
+                ));
+                go_on_with(&self.session, open);
             }
+        }
+        if !left.is_empty() && self.session.stop.is_requested() {
+            self.note_stopped();
+            return Err(Problem::Interrupted);
         }
         Ok(())
     }

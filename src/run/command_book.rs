@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock};
 
 use super::attempt::lock;
 use super::{AttemptRecord, CommandRequest};
-use crate::exec::{Entry, Logbook, Note, Why};
+use crate::exec::{Command, Entry, Logbook, Note, Program, Why};
 
 /// The book of one attempt.
 pub(super) struct CommandBook {
@@ -54,7 +54,30 @@ pub(super) enum Known {
     /// This very command.
     Same(Box<Entry>),
     /// Another command: what is left of the book counts no more. These may still run.
-    Other(Vec<Entry>),
+    Other(Vec<Open>),
+}
+
+/// A command whose end is not noted, and the command by which it can be gone on with.
+pub(super) struct Open {
+    pub entry: Entry,
+    pub command: Command,
+}
+
+impl Open {
+    /// The open ones of the entries of the logbook at `path`.
+    pub(super) fn of(entries: impl IntoIterator<Item = Entry>, path: &Path) -> Vec<Open> {
+        let open = entries.into_iter().filter(|entry| entry.end.is_none());
+        open.map(|entry| {
+            let program = Program::Argv(vec![format!("process {}", entry.process.pid)]);
+            let mut command = Command::new(program, &entry.log);
+            command.note = Some(Note {
+                logbook: path.to_owned(),
+                label: entry.label.clone(),
+            });
+            Open { entry, command }
+        })
+        .collect()
+    }
 }
 
 impl CommandBook {
@@ -114,7 +137,7 @@ impl CommandBook {
             Some(earlier) => {
                 let rest = std::mem::take(&mut inner.earlier).into_values();
                 let all = std::iter::once(earlier).chain(rest).map(|earlier| earlier.entry);
-                Known::Other(all.filter(|entry| entry.end.is_none()).collect())
+                Known::Other(self.open(all))
             }
         };
         drop(inner);
@@ -126,10 +149,15 @@ impl CommandBook {
     }
 
     /// Commands of the earlier host that the body has not asked for and whose end is not noted. Each is given out once.
-    pub(super) fn left_over(&self) -> Vec<Entry> {
+    pub(super) fn left_over(&self) -> Vec<Open> {
         let left = std::mem::take(&mut lock(&self.inner).earlier);
-        let entries = left.into_values().map(|earlier| earlier.entry);
-        entries.filter(|entry| entry.end.is_none()).collect()
+        self.open(left.into_values().map(|earlier| earlier.entry))
+    }
+
+    /// Only a book that was there has entries.
+    fn open(&self, entries: impl Iterator<Item = Entry>) -> Vec<Open> {
+        let logbook = self.logbook.get().and_then(Option::as_ref);
+        logbook.map_or_else(Vec::new, |logbook| Open::of(entries, logbook.path()))
     }
 
     /// The attempt is over and that is durable: nobody will go on with it.
@@ -215,7 +243,7 @@ fn read_label(label: &str) -> Option<(String, usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::{Command, Executor as _, Local, Program, StopSignal};
+    use crate::exec::{Executor as _, Local, StopSignal};
     use assert_fs::TempDir;
 
     /// A book in which an earlier host has noted these commands, each by its hash and its step.

@@ -79,9 +79,9 @@ impl PhaseRunner {
             let attempt = self.begin(unfinished.take(), std::mem::take(&mut fresh))?;
             self.session.observer.phase_started(&name, attempt.number);
             let outcome = match bodies.run(&attempt) {
+                Err(Problem::State(error)) => Err(Problem::State(error)),
                 // Neither the next phase nor the next attempt may meet what the last host had started of this one.
-                Ok(_) | Err(Problem::Failed(_)) if attempt.wait_for_left_over().is_err() => Err(Problem::Interrupted),
-                outcome => outcome,
+                outcome => attempt.wait_for_left_over().and(outcome),
             };
             match outcome {
                 Ok(value) => {

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
-use super::command_book::{self, CommandBook};
+use super::command_book::{self, CommandBook, Open};
 use super::records;
-use super::{AttemptOutcome, AttemptRecord, attempts};
+use super::{AttemptOutcome, AttemptRecord, GpuPool, Session, attempts};
 use crate::exec::{Entry, Living, Logbook, living_with};
-use crate::state::{Event, PhaseStatus, State};
+use crate::state::{Event, PhaseStatus, State, StateError};
 
 /// Something that was found when a run was taken up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct UnfinishedAttempt {
     pub record: AttemptRecord,
     logbook: Logbook,
     entries: Vec<Entry>,
+    /// The GPUs that are kept for it: its commands may be using them.
+    reserved: Vec<String>,
 }
 
 impl Unfinished {
@@ -57,6 +60,7 @@ impl Unfinished {
                     record,
                     logbook,
                     entries,
+                    reserved: vec![],
                 };
                 unfinished.attempts.insert(phase.into(), attempt);
             }
@@ -76,6 +80,22 @@ impl Unfinished {
 
     pub(super) fn get(&self, phase: &str) -> Option<&UnfinishedAttempt> {
         self.attempts.get(phase)
+    }
+
+    /// Takes the GPUs that the attempt at a phase has had out of the pool, if those are as many as it wants now.
+    pub(super) fn reserve(&mut self, phase: &str, wanted: usize, pool: &GpuPool) {
+        if let Some(attempt) = self.attempts.get_mut(phase)
+            && attempt.record.devices.len() == wanted
+            && pool.lease_these(&attempt.record.devices)
+        {
+            attempt.reserved.clone_from(&attempt.record.devices);
+        }
+    }
+
+    /// The GPUs that were kept for a phase, which are its own now.
+    pub(super) fn reserved(&mut self, phase: &str) -> Option<Vec<String>> {
+        let attempt = self.attempts.get_mut(phase)?;
+        (!attempt.reserved.is_empty()).then(|| std::mem::take(&mut attempt.reserved))
     }
 
     /// The files of all books.
@@ -107,6 +127,41 @@ impl UnfinishedAttempt {
 
     pub(super) fn book(self) -> CommandBook {
         CommandBook::continued(self.logbook, self.entries)
+    }
+}
+
+/// Ends what the attempts that nobody came to still have running, for a walk that was asked to stop: they are interrupted as
+/// those are that it had come to. Only of phases of which `stops` is true.
+///
+/// # Errors
+/// [`StateError`] when it cannot be recorded.
+pub(super) fn stop_unfinished(session: &Session, stops: impl Fn(&str) -> bool) -> Result<(), StateError> {
+    let attempts = std::mem::take(&mut session.unfinished().attempts);
+    let left: Vec<_> = attempts.into_iter().filter(|(phase, _)| stops(phase)).collect();
+    // Each has its own time of grace; one after the other they would add up.
+    thread::scope(|scope| {
+        for (_, attempt) in &left {
+            for open in Open::of(attempt.entries.clone(), attempt.logbook.path()) {
+                scope.spawn(move || go_on_with(session, &open));
+            }
+        }
+    });
+    for (phase, attempt) in left {
+        let record = attempt
+            .record
+            .clone()
+            .end(AttemptOutcome::Interrupted, attempt.seconds());
+        let interrupted = records::phase_interrupted(&phase, attempt.number, Some(&record));
+        session.ledger.commit(interrupted)?;
+        attempt.logbook.discard();
+    }
+    Ok(())
+}
+
+/// Waits for the end of a command, or ends it when jumar was asked to stop; how it ended does not matter any more.
+pub(super) fn go_on_with(session: &Session, open: &Open) {
+    if let Err(error) = session.executor.rejoin(&open.entry, &open.command, &session.stop) {
+        session.observer.warn(&error.to_string());
     }
 }
 

@@ -4,7 +4,7 @@
 use super::*;
 use crate::exec::local::keeper::KeeperOfHost;
 use crate::exec::logbook::{Logbook, Note, Why};
-use crate::exec::{Entry, Status, Stdin, Stopped};
+use crate::exec::{Entry, Keeping, Status, Stdin, Stopped};
 
 /// A time of grace that no test may use up.
 const NEVER: Duration = Duration::from_secs(60);
@@ -162,6 +162,21 @@ fn a_start_and_an_end_are_noted_with_and_without_a_keeper() {
         assert_eq!(again, exit);
         assert_eq!(bench.log(), "err\nout\n");
     }
+}
+
+#[test]
+fn a_command_runs_without_a_keeper_when_none_can_be_started() {
+    let bench = Bench::new();
+    let local = Local::new();
+    local.keep(Keeping {
+        program: "/no/such/program".into(),
+        title: "keeper".into(),
+        lock: bench.path().join("lock"),
+    });
+    let command = noted(&bench, &bench.shell("echo ran; exit 3"));
+    assert_eq!(local.run(&command, &StopSignal::new()).unwrap().status, Status::Code(3));
+    assert_eq!(bench.log(), "ran\n");
+    assert_eq!(entries(&bench).remove(0).end.unwrap().code, Some(3));
 }
 
 /// A command that another process waits for, or nobody, as its logbook would tell of it.
