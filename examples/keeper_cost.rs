@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use jumar::exec::{Command, Executor, KEEPER_ARGUMENT, Keeping, Local, Logbook, Note, Program, StopSignal, keep};
 
-/// How many commands of one kind are run before it is the next kind's turn.
-const TURN: usize = 50;
+/// How many rounds are not counted.
+const WARM_UP: usize = 50;
 
 type Error = Box<dyn std::error::Error>;
 /// One way to run a command, and its name.
@@ -34,7 +34,10 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Result<(), Error> {
-    let rounds = std::env::args().nth(1).map_or(Ok(40), |word| word.parse())?;
+    let rounds = std::env::args()
+        .nth(1)
+        .map_or(Ok(2000), |word| word.parse::<usize>())?
+        .max(1);
     let place = std::env::temp_dir().join(format!("keeper_cost-{}", std::process::id()));
     std::fs::create_dir_all(&place)?;
     let direct = Local::new();
@@ -59,42 +62,34 @@ fn measure() -> Result<(), Error> {
         ("executor with keeper, noted", &|| ended(&kept, &command, &stop)),
     ];
     let mut taken = [const { Vec::new() }; 4];
-    for round in 0..=rounds {
+    for round in 0..WARM_UP + rounds {
         for (kind, samples) in kinds.iter().zip(&mut taken) {
-            for _ in 0..TURN {
-                let began = Instant::now();
-                kind.1()?;
-                // The first round only warms up.
-                if round > 0 {
-                    samples.push(began.elapsed().as_secs_f64() * 1e6);
-                }
+            let began = Instant::now();
+            kind.1()?;
+            if round >= WARM_UP {
+                samples.push(began.elapsed().as_secs_f64() * 1e6);
             }
         }
     }
-    let base = figures(&mut taken[0]);
     let mut out = std::io::stdout();
+    let plain = taken[0].clone();
     for ((name, _), samples) in kinds.iter().zip(&mut taken) {
-        let (median, mean) = figures(samples);
+        // Compared with the plain one of the same round: what else the machine does hits both.
+        let mut more: Vec<f64> = samples.iter().zip(&plain).map(|(one, base)| one - base).collect();
+        let [low, tenth, median] = [0.01, 0.1, 0.5].map(|part| quantile(samples, part));
         writeln!(
             out,
-            "{name:32} median {median:7.1} us ({:+6.1})   mean {mean:7.1} us ({:+6.1})   of {}",
-            median - base.0,
-            mean - base.1,
-            samples.len()
+            "{name:30} us at the 1st, 10th, 50th percentile: {low:6.1} {tenth:6.1} {median:6.1}; over plain, in the middle: {:+6.1}",
+            quantile(&mut more, 0.5),
         )?;
     }
     std::fs::remove_dir_all(&place)?;
     Ok(())
 }
 
-/// The median, and the mean of what lies between the tenth and the ninetieth percentile.
-fn figures(samples: &mut [f64]) -> (f64, f64) {
+fn quantile(samples: &mut [f64], part: f64) -> f64 {
     samples.sort_by(f64::total_cmp);
-    let inner = &samples[samples.len() / 10..samples.len() * 9 / 10];
-    (
-        samples[samples.len() / 2],
-        inner.iter().sum::<f64>() / inner.len() as f64,
-    )
+    samples[(samples.len() as f64 * part) as usize]
 }
 
 /// What a program does that wants its command's status and nothing else.

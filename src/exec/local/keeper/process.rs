@@ -47,6 +47,14 @@ struct Slot {
     command: Option<Kept>,
 }
 
+/// What has happened, by the places of the slots it happened to.
+struct News {
+    /// Their connections have something to say, or are closed.
+    heard: Vec<usize>,
+    /// Their commands have ended, or may have.
+    ended: Vec<usize>,
+}
+
 struct Kept {
     id: String,
     started: Arc<Started>,
@@ -86,11 +94,14 @@ impl Keeper {
     /// Returns when there is nobody to serve and nothing to wait for.
     pub(super) fn serve(mut self) -> io::Result<()> {
         while !self.slots.is_empty() {
-            for slot in self.wait()? {
+            let news = self.wait()?;
+            for slot in news.heard {
                 self.attend(slot);
             }
             self.take_stopped();
-            self.reap_ended();
+            for slot in news.ended {
+                self.reap(slot);
+            }
             self.slots.retain(|slot| slot.wire.is_some() || slot.command.is_some());
             if self.slots.iter().all(|slot| slot.wire.is_none()) {
                 self.lock = None;
@@ -102,10 +113,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Waits until something happens; returns the slots whose connection has something to say.
-    fn wait(&mut self) -> io::Result<Vec<usize>> {
+    /// Waits until something happens.
+    fn wait(&mut self) -> io::Result<News> {
         let mut watched = vec![PollFd::new(&self.wake.0, PollFlags::IN)];
-        let mut speakers = Vec::new();
+        let (mut speakers, mut leaders, mut unwatched) = (Vec::new(), Vec::new(), Vec::new());
         let mut limit = self.orphans.then_some(children::LOOK_INTERVAL);
         for (index, slot) in self.slots.iter().enumerate() {
             if let Some(wire) = &slot.wire {
@@ -115,8 +126,14 @@ impl Keeper {
             // The end of one that is being stopped is for the thread that stops it.
             if let Some(command) = slot.command.as_ref().filter(|command| command.stopping.is_none()) {
                 match command.started.leader.pidfd() {
-                    Some(pidfd) => watched.push(PollFd::new(pidfd, PollFlags::IN)),
-                    None => limit = Some(GLANCE),
+                    Some(pidfd) => {
+                        leaders.push((watched.len(), index));
+                        watched.push(PollFd::new(pidfd, PollFlags::IN));
+                    }
+                    None => {
+                        unwatched.push(index);
+                        limit = Some(GLANCE);
+                    }
                 }
             }
         }
@@ -129,16 +146,19 @@ impl Keeper {
             Err(error) => return Err(error.into()),
         }
         let speaks = |place: usize| !watched[place].revents().is_empty();
-        let woken = speaks(0);
-        let heard = speakers
-            .into_iter()
-            .filter(|(place, _)| speaks(*place))
-            .map(|(_, index)| index)
-            .collect();
-        if woken {
+        let those = |of: Vec<(usize, usize)>| {
+            of.into_iter()
+                .filter(|(place, _)| speaks(*place))
+                .map(|(_, index)| index)
+        };
+        let news = News {
+            heard: those(speakers).collect(),
+            ended: those(leaders).chain(unwatched).collect(),
+        };
+        if speaks(0) {
             let _ = self.wake.0.read(&mut [0; 64]);
         }
-        Ok(heard)
+        Ok(news)
     }
 
     fn attend(&mut self, index: usize) {
@@ -237,15 +257,15 @@ impl Keeper {
         }
     }
 
-    fn reap_ended(&mut self) {
-        for slot in &mut self.slots {
-            let ended = slot.command.take_if(|command| {
-                command.stopping.is_none() && command.started.leader.wait(Duration::ZERO).unwrap_or(false)
-            });
-            if let Some(command) = ended {
-                self.orphans = true;
-                conclude(slot, command, Vec::new(), &self.oom_counters);
-            }
+    /// Concludes a command that seems to have ended by itself.
+    fn reap(&mut self, index: usize) {
+        // Somebody may have asked for it to be stopped in the same moment: then its end is for the thread that stops it.
+        let ended = self.slots[index].command.take_if(|command| {
+            command.stopping.is_none() && command.started.leader.wait(Duration::ZERO).unwrap_or(false)
+        });
+        if let Some(command) = ended {
+            self.orphans = true;
+            conclude(&mut self.slots[index], command, Vec::new(), &self.oom_counters);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Wire {
 /// How many descriptors come with one message at most.
 const MOST_DESCRIPTORS: usize = 6;
 /// A message that is longer than this travels in a file: a datagram has to fit into the socket's buffer.
-const LONGEST_DATAGRAM: usize = 32 << 10;
+const LONGEST_DATAGRAM: usize = 8 << 10;
 /// The first byte of a message says where the rest is.
 const HERE: u8 = b'h';
 const IN_A_FILE: u8 = b'f';
