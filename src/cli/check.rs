@@ -31,7 +31,7 @@ pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8,
         Ledger::draft(State::default()),
         RunDirectory::new("check", None, true),
         Parameters::new(provided),
-        Box::new(Local::new()),
+        Arc::new(Local::new()),
         StopSignal::new(),
         watcher,
     ));

@@ -8,15 +8,15 @@ use super::check::refuse_faults;
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
+use super::take_up::{go_to_working_directory, open_store, recorded_script, typed_directory};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
-use crate::exec::{Local, StopSignal, install_signal_handlers};
+use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers, settle};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters,
-    relocated, reopen_run, take_over,
+    RunDirectory, RunPath, STATE_FILE, Session, Unfinished, create_run, left_running, locate, preview,
+    recorded_parameters, relocated, reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -39,6 +39,13 @@ struct Existing {
     /// Held from before the script is planned: nobody else may change what it plans from. None in a dry run.
     store: Option<Store>,
 }
+
+/// The program that runs, also when its file has been replaced meanwhile.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Where jumar's own files of a run lie.
+const PRIVATE_DIRECTORY: &str = ".experiment_state.d";
+/// The keeper's lock among jumar's own files of a run.
+const KEEPER_LOCK: &str = "keeper";
 
 /// What came of it, inside the evaluation of the script.
 enum Done {
@@ -93,7 +100,7 @@ fn take_up(
     let (store, state) = if looks_only {
         (None, state)
     } else {
-        let store = Store::open(&run.state_file)?;
+        let store = open_store(&run.state_file)?;
         let state = store.state().clone();
         (Some(store), state)
     };
@@ -119,7 +126,8 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         install_signal_handlers(&stop).map_err(|e| CliError::disk(format!("cannot watch for signals: {e}")))?;
     }
     let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
-    let session = Arc::new(session(&mut launch, mode, &stop, &watcher)?);
+    let local = Arc::new(Local::new());
+    let session = Arc::new(session(&mut launch, mode, &local, &stop, &watcher)?);
     let host = Host::new(Arc::clone(&session), &launch.source)?;
     refuse_faults(&host, &launch.source, printer)?;
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
@@ -127,7 +135,12 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         source: launch.source.clone(),
         resumed: launch.existing.is_some(),
         store,
+        private: launch
+            .existing
+            .as_ref()
+            .map(|e| e.run.directory.join(PRIVATE_DIRECTORY)),
         how,
+        local,
         watcher: Arc::clone(&watcher),
     };
     let shared = Arc::clone(&session);
@@ -154,7 +167,13 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     }
 }
 
-fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Watcher>) -> Result<Session, CliError> {
+fn session(
+    launch: &mut Launch,
+    mode: Mode,
+    local: &Arc<Local>,
+    stop: &StopSignal,
+    watcher: &Arc<Watcher>,
+) -> Result<Session, CliError> {
     let how = &launch.how;
     let (state, directory) = match &launch.existing {
         Some(existing) => {
@@ -202,7 +221,7 @@ fn session(launch: &mut Launch, mode: Mode, stop: &StopSignal, watcher: &Arc<Wat
         Ledger::draft(state),
         directory,
         Parameters::new(provided),
-        Box::new(Local::new()),
+        Arc::clone(local) as Arc<dyn Executor>,
         stop.clone(),
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
@@ -235,7 +254,10 @@ struct Begun {
     source: ScriptSource,
     resumed: bool,
     store: Option<Store>,
+    /// Jumar's own directory of a run that is there, for looking only.
+    private: Option<PathBuf>,
     how: How,
+    local: Arc<Local>,
     watcher: Arc<Watcher>,
 }
 
@@ -247,8 +269,13 @@ impl Begun {
         }
         self.check_plan(session, &selection)?;
         if session.mode == Mode::Dry {
-            for note in session.ledger.read(take_over).1 {
-                session.observer.note(&note.text);
+            if let Some(private) = self.private {
+                let unfinished = session
+                    .ledger
+                    .read(|state| unfinished(session, &selection, state, &private))?;
+                for note in session.ledger.read(|state| take_over(state, &unfinished)).1 {
+                    session.observer.note(&note.text);
+                }
             }
             return Ok(Done::Preview(preview(session, &selection, bodies)?));
         }
@@ -264,13 +291,17 @@ impl Begun {
         };
         let notes = match self.store {
             Some(store) => {
-                if !wait_for_what_runs(session, store.state())? {
+                let private = store.private_dir();
+                settle(&private.join(KEEPER_LOCK), &session.stop)
+                    .map_err(|e| CliError::disk(format!("the last host's keeper does not let go of the run: {e}")))?;
+                let unfinished = unfinished(session, &selection, store.state(), private)?;
+                if !wait_for_what_runs(session, store.state(), &unfinished)? {
                     return Ok(Done::Walked(Report {
                         interrupted: true,
                         ..Report::default()
                     }));
                 }
-                reopen_run(session, store, Some(script))?
+                reopen_run(session, store, Some(script), unfinished)?
             }
             None => {
                 create_run(session, script)?;
@@ -278,6 +309,13 @@ impl Begun {
             }
         };
         let directory = session.directory.path()?;
+        if let Some(private) = session.ledger.private_dir() {
+            self.local.keep(Keeping {
+                program: THIS_PROGRAM.into(),
+                title: format!("jumar keeper: {}", directory.display()),
+                lock: private.join(KEEPER_LOCK),
+            });
+        }
         self.watcher.begin();
         session.observer.note(&format!(
             "{} {}",
@@ -351,9 +389,21 @@ fn stopped(session: &Session) -> Option<CliError> {
     })
 }
 
+/// The attempts that are gone on with: those of phases that are still in the plan and that nobody wants done anew.
+fn unfinished(session: &Session, selection: &Selection, state: &State, private: &Path) -> Result<Unfinished, CliError> {
+    let plan = session.plan();
+    let anew = selection.reruns(&plan)?;
+    let mut unfinished = Unfinished::find(state, private);
+    unfinished.retain(|phase| {
+        let position = plan.phases().iter().position(|known| known.name == phase);
+        position.is_some_and(|position| !anew.contains(&position))
+    });
+    Ok(unfinished)
+}
+
 /// Waits for what the last host left running; `false` when jumar was asked to stop first.
-fn wait_for_what_runs(session: &Session, state: &State) -> Result<bool, CliError> {
-    for process in left_running(state, &session.absolute_directory()?) {
+fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished) -> Result<bool, CliError> {
+    for process in left_running(state, &session.absolute_directory()?, unfinished) {
         let text = format!(
             "waiting for process {}, which the last host left running: {}",
             process.pid, process.command

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::exec::{KEEPER_ARGUMENT, keep};
 use crate::ui::{ColorChoice, Printer, Settings};
 use args::{Arguments, Command};
 use error::CliError;
@@ -33,6 +34,13 @@ use error::CliError;
 /// Runs the program with the arguments of the process; returns its exit code.
 pub fn main() -> ExitCode {
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == KEEPER_ARGUMENT) {
+        // A host started us, and nobody looks at a terminal.
+        return match keep() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let words: Vec<String> = words.into_iter().map(|w| w.to_string_lossy().into_owned()).collect();
     set_panic_hook();
     match parse(words) {

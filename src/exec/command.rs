@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::exec::Note;
+
 /// One command: what to run, with what around it, and where its output goes.
 ///
 /// Build it with [`Command::new`] and set the fields that differ from the defaults.
@@ -26,6 +28,9 @@ pub struct Command {
     pub capture: bool,
     /// How long it may run before it is stopped. Time that the machine spends suspended does not count.
     pub timeout: Option<Duration>,
+    /// Where its start and its end are written down, so that another host can go on with it. Captured output is then kept
+    /// beside that file.
+    pub note: Option<Note>,
 }
 
 impl Command {
@@ -39,6 +44,7 @@ impl Command {
             log: log.into(),
             capture: false,
             timeout: None,
+            note: None,
         }
     }
 

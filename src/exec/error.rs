@@ -67,6 +67,12 @@ pub enum ExecError {
         /// What the system said.
         source: io::Error,
     },
+    /// The command was started by a keeper that was killed, and has ended since.
+    #[error("nobody saw how `{command}` ended: the process that waited for it was killed")]
+    Unseen {
+        /// The command on one line.
+        command: String,
+    },
     /// The command had to be stopped but could not be: it belongs to another user, or hangs in the kernel, as on a dead disk.
     #[error("`{command}` (process {pid}) could not be ended: it is another user's, or hangs in the kernel")]
     Unkillable {
@@ -91,6 +97,7 @@ impl ExecError {
             ExecError::Empty
             | ExecError::CaptureTooLarge { .. }
             | ExecError::StopRequested { .. }
+            | ExecError::Unseen { .. }
             | ExecError::Unkillable { .. } => None,
         }
     }

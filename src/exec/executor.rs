@@ -1,6 +1,6 @@
 //! The border of the room: who runs commands, and what is known of one that ended.
 
-use crate::exec::{Command, ExecError, StopSignal};
+use crate::exec::{Command, Entry, ExecError, StopSignal};
 
 /// Something that runs commands, on this machine or elsewhere.
 pub trait Executor: Send + Sync {
@@ -14,6 +14,15 @@ pub trait Executor: Send + Sync {
     /// When the command could not be started, its log could not be written, its captured output was too large, a stop was
     /// requested before it started, or its end could not be learned. A command that ran and failed is not an error.
     fn run(&self, command: &Command, stop: &StopSignal) -> Result<Exit, ExecError>;
+
+    /// Goes on with a command that an earlier host has started and that `entry` tells of: waits for its end as
+    /// [`run`](Self::run) does, or takes it as it was seen meanwhile. `None` when it has ended and nobody saw how. `command` is
+    /// the command as it would be run now; its note names the logbook that the entry is from.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    fn rejoin(&self, entry: &Entry, command: &Command, stop: &StopSignal) -> Result<Option<Exit>, ExecError>;
 }
 
 /// How a command ended and what it used.
@@ -32,8 +41,9 @@ pub struct Exit {
     pub user_seconds: f64,
     /// Processor time spent in the kernel for them, in seconds.
     pub system_seconds: f64,
-    /// How many processes the kernel killed for want of memory while the command ran. Counted for the whole machine, so
-    /// it only suggests that one of them was the command's, unless `cgroup_oom_kills` counted them too.
+    /// How many processes the kernel killed for want of memory while the command ran, or less than a second before; 0 for a
+    /// command that ended well. Counted for the whole machine, so it only suggests that one of them was the command's,
+    /// unless `cgroup_oom_kills` counted them too.
     pub kernel_oom_kills: u64,
     /// How many of those were in the control group that the command shares with its host; 0 where that cannot be read.
     pub cgroup_oom_kills: u64,
@@ -41,6 +51,8 @@ pub struct Exit {
     pub stdout: Option<String>,
     /// The length of the log, in bytes, before the command wrote to it.
     pub log_start: u64,
+    /// The length of the log, in bytes, when the command had ended; captured output comes after it.
+    pub log_end: u64,
     /// Process ids of the command's children that a stop could not end: they belong to another user, or hang in the kernel.
     pub survivors: Vec<i32>,
 }

@@ -17,9 +17,20 @@ use super::plain_text::last_state;
 ///
 /// When the log exists but cannot be read.
 pub fn tail(log: &Path, from: u64, lines: usize) -> io::Result<Vec<String>> {
+    tail_between(log, from, u64::MAX, lines)
+}
+
+/// The last lines of a log as [`tail`] gives them, of what was written before byte offset `to`: for a command that others have
+/// written after.
+///
+/// # Errors
+///
+/// When the log exists but cannot be read.
+pub fn tail_between(log: &Path, from: u64, to: u64, lines: usize) -> io::Result<Vec<String>> {
     let Some((file, length)) = open(log)? else {
         return Ok(Vec::new());
     };
+    let length = length.min(to);
     let start = from.max(length.saturating_sub(TAIL_BYTES)).min(length);
     let bytes = read_range(&file, start, length)?;
     let mut rows: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
@@ -204,6 +215,12 @@ mod tests {
         assert_eq!(tail(&log, 8, 20).unwrap(), ["three", "", "four"]);
         assert_eq!(tail(&log, 999, 20).unwrap(), [""; 0]);
         assert_eq!(tail(&log, 0, 0).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_written_after_the_end_is_not_in_the_tail() {
+        let (_dir, log) = log_with(b"one\ntwo\nthree\n");
+        assert_eq!(tail_between(&log, 0, 8, 5).unwrap(), ["one", "two"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod executor;
 mod local;
 mod log;
+mod logbook;
 mod plain_text;
 mod signals;
 mod stop;
@@ -16,7 +17,11 @@ mod stop;
 pub use command::{Command, Program, Stdin};
 pub use error::ExecError;
 pub use executor::{Executor, Exit, Status, Stopped};
-pub use local::{CAPTURE_LIMIT, DEFAULT_GRACE, LOOK_UP_LIMIT, Living, Local, LookUp, living_with, look_up};
-pub use log::{LogFollower, tail};
+pub use local::{
+    CAPTURE_LIMIT, DEFAULT_GRACE, KEEPER_ARGUMENT, Keeping, LOOK_UP_LIMIT, Living, Local, LookUp, keep, living_with,
+    look_up, settle,
+};
+pub use log::{LogFollower, tail, tail_between};
+pub use logbook::{End, Entry, Logbook, Note, ProcessName, Why};
 pub use signals::install_signal_handlers;
 pub use stop::{StopLevel, StopSignal};

@@ -1,7 +1,7 @@
 //! One attempt at a phase: what a body can do, and what of it is written down.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::attempt_command::Replay;
 use super::checkpoint::newest_valid;
+use super::command_book::CommandBook;
 use super::failure::Problem;
+use super::resume::UnfinishedAttempt;
 use super::{AttemptRecord, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, PlanError};
@@ -31,6 +33,9 @@ pub struct Attempt {
     /// Whether it is to stop: jumar was asked to, or another phase's failure ends them all.
     pub stop: StopSignal,
     began: Instant,
+    /// How long it had been on under earlier hosts.
+    before: Duration,
+    pub(super) book: CommandBook,
     pub(super) record: Mutex<AttemptRecord>,
     pub(super) progress: Mutex<Progress>,
     pub(super) checkpoint: OnceLock<Option<String>>,
@@ -63,6 +68,8 @@ impl Attempt {
         overrides: Overrides,
         devices: Vec<String>,
     ) -> Attempt {
+        let mut record = AttemptRecord::begin();
+        record.devices.clone_from(&devices);
         Attempt {
             stop: session.stop.clone(),
             session,
@@ -71,12 +78,39 @@ impl Attempt {
             overrides,
             devices,
             began: Instant::now(),
-            record: Mutex::new(AttemptRecord::begin()),
+            before: Duration::ZERO,
+            book: CommandBook::none(),
+            record: Mutex::new(record),
             progress: Mutex::default(),
             checkpoint: OnceLock::new(),
             stopped: AtomicBool::new(false),
             replay: None,
         }
+    }
+
+    /// The same attempt with a book of its commands, which lies under `private`.
+    pub(super) fn noted(mut self, private: &Path) -> Attempt {
+        self.book = CommandBook::new(private, &self.phase.name, self.number, &self.record());
+        self
+    }
+
+    /// An attempt that an earlier host has begun. `self` is as a new one with its number would be.
+    pub(super) fn continued(mut self, unfinished: UnfinishedAttempt) -> Attempt {
+        self.before = Duration::try_from_secs_f64(unfinished.seconds()).unwrap_or_default();
+        let mut record = unfinished.record.clone();
+        record.devices.clone_from(&self.devices);
+        record.notes.push(format!(
+            "its host died; another one went on with it at {}",
+            super::attempt_record::now().strftime("%Y-%m-%d %H:%M:%S UTC")
+        ));
+        let logs = record.logs.iter().map(|(log, _)| PathBuf::from(log));
+        self.progress = Mutex::new(Progress {
+            logs: logs.collect(),
+            ..Progress::default()
+        });
+        self.record = Mutex::new(record);
+        self.book = unfinished.book();
+        self
     }
 
     /// A completed attempt whose body is gone through again for the phases it declared: its commands give the results
@@ -178,12 +212,16 @@ impl Attempt {
 
     /// How long it has been on, in seconds.
     pub fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+        self.elapsed().as_secs_f64()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.before + self.began.elapsed()
     }
 
     /// How much of the phase's `timeout` is left; `None` without one.
     pub fn time_left(&self) -> Option<Duration> {
-        self.phase.timeout.map(|t| t.saturating_sub(self.began.elapsed()))
+        self.phase.timeout.map(|t| t.saturating_sub(self.elapsed()))
     }
 
     /// The step that is on, with the steps around it: `outer/inner`.
@@ -291,6 +329,12 @@ impl Attempt {
     /// [`Problem::State`] when it could not be recorded.
     pub fn record_checkpoint(&self, manifest: &Manifest) -> Result<(), Problem> {
         if self.is_replayed() {
+            return Ok(());
+        }
+        // A body that is gone through again after its host has died comes by here again.
+        let is_known = |known: &Manifest| known.path == manifest.path && known.hash == manifest.hash;
+        let newest = self.session.ledger.read(records::checkpoints).pop();
+        if self.before > Duration::ZERO && newest.is_some_and(|newest| is_known(&newest)) {
             return Ok(());
         }
         Ok(self.keep_checkpoint(manifest)?)

@@ -7,21 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attempt::lock;
 use super::checkpoint_watch::CheckpointJudge;
-use super::failure::{Evidence, Problem};
-use super::watchdog::{Orders, Watched, watched};
-use super::{Attempt, Mode, records};
-use crate::exec::{self, Command, ExecError, Program, Status, Stdin, Stopped};
-
-/// How many of a log's last lines are kept with a failure.
-const TAIL_LINES: usize = 20;
-
-/// How many of its last lines are searched for the cause.
-const JUDGED_LINES: usize = 400;
+use super::command_book::{Known, Open, hash_of};
+use super::failure::Problem;
+use super::resume::go_on_with;
+use super::watchdog::{Orders, watched};
+use super::{Attempt, CommandResult, Mode, records};
+use crate::exec::{Command, ExecError, Exit, Living, Program, Status, Stdin, Stopped};
 
 /// How many bytes of a phase's name go into the name of its log: file systems take 255 in all.
 const LONGEST_STEM: usize = 200;
@@ -49,29 +44,6 @@ pub struct CommandRequest {
     pub log: Option<PathBuf>,
 }
 
-/// How a command went.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CommandResult {
-    /// The command, quoted for the shell.
-    pub command: String,
-    /// Its exit status; `None` when a signal ended it or it could not be started.
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// What it wrote to standard output, when that was asked for.
-    pub stdout: Option<String>,
-    /// How long it took.
-    pub seconds: f64,
-    /// Its largest resident set, in KiB.
-    pub max_rss: u64,
-    /// Its log.
-    pub log: PathBuf,
-    /// What speaks against it; `None` when it ended with status 0.
-    pub evidence: Option<Evidence>,
-    /// Why it failed, in one line.
-    pub message: String,
-}
-
 /// A command with the variables of its own before it, as a shell takes both.
 fn with_variables(variables: &[(String, Option<String>)], command: &str) -> String {
     let assignment = |(name, value): &(String, Option<String>)| {
@@ -82,9 +54,44 @@ fn with_variables(variables: &[(String, Option<String>)], command: &str) -> Stri
     variables.iter().filter_map(assignment).collect::<String>() + command
 }
 
+/// What is looked at while a command runs.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    stall: Option<Duration>,
+    judge: Option<CheckpointJudge<'a>>,
+}
+
+impl<'a> Watch<'a> {
+    fn orders(self, attempt: &Attempt, log: &'a Path) -> Orders<'a> {
+        Orders {
+            log,
+            stall: self.stall,
+            pattern: attempt.phase.checkpoints.clone(),
+            judge: self.judge,
+        }
+    }
+}
+
+fn ended_well(outcome: &Result<Exit, ExecError>) -> bool {
+    matches!(outcome, Ok(exit) if exit.status == Status::Code(0) && exit.stopped.is_none())
+}
+
 impl Attempt {
     /// The environment of a command, in the order in which the last word counts.
     pub(super) fn command_environment(&self, call: &[(String, Option<String>)]) -> Vec<(String, Option<String>)> {
+        self.changed_environment(call, true)
+    }
+
+    /// The part of a command's environment that its script and its policies decide: not which GPUs it got.
+    fn own_environment(&self, call: &[(String, Option<String>)]) -> Vec<(String, Option<String>)> {
+        self.changed_environment(call, false)
+    }
+
+    fn changed_environment(
+        &self,
+        call: &[(String, Option<String>)],
+        with_devices: bool,
+    ) -> Vec<(String, Option<String>)> {
         let mut changes: Vec<(String, Option<String>)> = self
             .session
             .environment()
@@ -92,7 +99,7 @@ impl Attempt {
             .map(|(n, v)| (n.clone(), v.clone()))
             .collect();
         changes.extend(self.phase.env.iter().cloned());
-        if self.phase.gpus > 0 || self.overrides.gpus.is_some() {
+        if with_devices && (self.phase.gpus > 0 || self.overrides.gpus.is_some()) {
             changes.push(("CUDA_VISIBLE_DEVICES".into(), Some(self.devices.join(","))));
         }
         changes.extend(lock(&self.progress).environment.iter().cloned());
@@ -135,8 +142,9 @@ impl Attempt {
         identity.into_iter().map(|(n, v)| (n.to_string(), Some(v))).collect()
     }
 
-    /// Runs a command to its end, its output appended to the log. A dry run only shows it. `judge` says which
-    /// of the phase's `checkpoints` are whole.
+    /// Runs a command to its end, its output appended to the log. A dry run only shows it. What an earlier host has begun of this
+    /// attempt is not run again: its end is waited for, or taken as it was. `judge` says which of the phase's
+    /// `checkpoints` are whole.
     ///
     /// # Errors
     /// [`Problem::Interrupted`] when jumar was asked to stop. A command that fails is no error: see
@@ -149,18 +157,7 @@ impl Attempt {
         let step = self.step();
         let run_dir = self.session.directory.path().map_err(|e| self.broken(e.to_string()))?;
         let log = self.log_path(&run_dir, request.log.as_deref());
-        let limits = [request.timeout, self.time_left()];
-        let cwd = request.cwd.or_else(|| self.phase.cwd.clone());
-        let mut command = Command {
-            program: request.program,
-            env: vec![],
-            cwd,
-            stdin: request.stdin,
-            log: log.clone(),
-            capture: request.capture,
-            timeout: limits.into_iter().flatten().min(),
-        };
-        let shown = command.display();
+        let shown = request.program.display();
         if let Some(replay) = &self.replay {
             return replay
                 .next(&shown, &self.phase.name)
@@ -171,18 +168,7 @@ impl Attempt {
             self.session
                 .observer
                 .command_planned(&self.phase.name, step.as_deref(), &planned);
-            let stdout = request.capture.then(String::new);
-            return Ok(CommandResult {
-                command: shown,
-                code: Some(0),
-                signal: None,
-                stdout,
-                seconds: 0.0,
-                max_rss: 0,
-                log,
-                evidence: None,
-                message: String::new(),
-            });
+            return Ok(CommandResult::expected(shown, request.capture, log));
         }
         if self.stop.is_requested() {
             self.note_stopped();
@@ -192,116 +178,147 @@ impl Attempt {
             .session
             .absolute_directory()
             .map_err(|e| self.broken(e.to_string()))?;
-        command.env = self.identity(&absolute);
-        command.env.extend(self.command_environment(&request.env));
-        if let Some(rehearsal) = &self.session.rehearsal {
-            let (phase, instead) = (&self.phase.name, request.stand_in.as_deref());
-            rehearsal.replace(&mut command, phase, step.as_deref(), instead, [&run_dir, &absolute]);
-        }
+        let cwd = request.cwd.clone().or_else(|| self.phase.cwd.clone());
+        let hash = hash_of(&request, cwd.as_deref(), &self.own_environment(&request.env));
+        let place = self.book.next(step.as_deref(), &hash);
+        let mut env = self.identity(&absolute);
+        env.extend(self.command_environment(&request.env));
+        let mut command = Command {
+            program: request.program,
+            env,
+            cwd,
+            stdin: request.stdin,
+            log,
+            capture: request.capture,
+            timeout: request.timeout.into_iter().chain(self.time_left()).min(),
+            note: place.note,
+        };
+        let watch = Watch {
+            stall: request.stall.or(self.phase.stall),
+            judge,
+        };
+        let result = match self.gone_on_with(place.known, &command, &shown, watch)? {
+            Some(result) => result,
+            None => {
+                if let Some(rehearsal) = &self.session.rehearsal {
+                    let (phase, instead) = (&self.phase.name, request.stand_in.as_deref());
+                    rehearsal.replace(&mut command, phase, step.as_deref(), instead, [&run_dir, &absolute]);
+                }
+                self.start(&command, shown, watch)?
+            }
+        };
+        lock(&self.progress).commands.push(result.clone());
+        Ok(result)
+    }
+
+    /// Starts a command and waits for its end.
+    fn start(&self, command: &Command, shown: String, watch: Watch<'_>) -> Result<CommandResult, Problem> {
+        let log = command.log.clone();
         let from = self
             .open_log(&log, &shown)
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;
         self.session
             .observer
             .command_started(&self.phase.name, &shown, &log, from);
-        let orders = Orders {
-            log: &log,
-            stall: request.stall.or(self.phase.stall),
-            pattern: self.phase.checkpoints.clone(),
-            judge,
-        };
-        let ended = watched(self, orders, |stop| self.session.executor.run(&command, stop));
+        let ended = watched(
+            self,
+            watch.orders(self, &log),
+            |stop| self.session.executor.run(command, stop),
+            ended_well,
+        );
         self.session.observer.command_finished(&self.phase.name);
-        let result = self.judge(ended?, shown, log, from)?;
-        lock(&self.progress).commands.push(result.clone());
-        Ok(result)
+        let (outcome, stalled) = ended?;
+        self.judge(outcome, stalled, shown, log, from)
     }
 
-    fn judge(&self, ended: Watched, command: String, log: PathBuf, from: u64) -> Result<CommandResult, Problem> {
-        let stalled = ended.stalled && !self.stop.is_requested();
-        let exit = match ended.outcome {
-            Ok(exit) => exit,
-            Err(ExecError::StopRequested { .. }) => {
-                self.note_stopped();
-                return Err(Problem::Interrupted);
-            }
-            Err(error) => {
-                let message = error.to_string();
-                let evidence = Evidence {
-                    errno: error.errno(),
-                    tail: vec![message.clone()],
-                    ..Evidence::default()
-                };
-                return Ok(CommandResult {
-                    command,
-                    code: None,
-                    signal: None,
-                    stdout: None,
-                    seconds: 0.0,
-                    max_rss: 0,
-                    log,
-                    evidence: Some(evidence),
-                    message,
-                });
+    /// The result of a command that an earlier host has started; `None` when it is to be started now.
+    fn gone_on_with(
+        &self,
+        known: Known,
+        command: &Command,
+        shown: &str,
+        watch: Watch<'_>,
+    ) -> Result<Option<CommandResult>, Problem> {
+        let phase = &self.phase.name;
+        let entry = match known {
+            Known::Nothing => return Ok(None),
+            Known::Same(entry) => entry,
+            Known::Other(living) => {
+                self.note(format!(
+                    "{phase} is not what it was when its host died: from `{shown}` on its commands run again"
+                ))?;
+                self.wait_for(living)?;
+                return Ok(None);
             }
         };
-        if exit.stopped == Some(Stopped::Interrupted) && !stalled {
+        let command = &Command {
+            log: entry.log.clone(),
+            ..command.clone()
+        };
+        if entry.end.is_none() {
+            let pid = entry.process.pid;
+            self.session.observer.note(&format!(
+                "{phase}: waiting for what the last host had started as process {pid}: {shown}"
+            ));
+            let from = std::fs::metadata(&entry.log).map_or(entry.log_start, |log| log.len());
+            self.session.observer.command_started(phase, shown, &entry.log, from);
+        }
+        let ended = watched(
+            self,
+            watch.orders(self, &entry.log),
+            |stop| self.session.executor.rejoin(&entry, command, stop).transpose(),
+            |outcome| outcome.as_ref().is_some_and(ended_well),
+        );
+        if entry.end.is_none() {
+            self.session.observer.command_finished(phase);
+        }
+        let (outcome, stalled) = ended?;
+        match outcome {
+            None => {
+                self.note(format!("nobody saw how `{shown}` ended: it runs again"))?;
+                Ok(None)
+            }
+            // It was being stopped when its host died, and nobody wants it stopped any more.
+            Some(Ok(exit)) if exit.stopped == Some(Stopped::Interrupted) && !stalled && !self.stop.is_requested() => {
+                Ok(None)
+            }
+            Some(outcome) => self
+                .judge(outcome, stalled, shown.into(), entry.log, entry.log_start)
+                .map(Some),
+        }
+    }
+
+    /// Says something about this attempt, and writes it into its record.
+    fn note(&self, text: String) -> Result<(), Problem> {
+        self.session.observer.note(&text);
+        lock(&self.record).notes.push(text);
+        let noted = records::attempt_noted(&self.phase.name, self.number, &self.record());
+        Ok(self.session.ledger.commit(noted)?)
+    }
+
+    /// Waits for commands of an earlier host that this body has not come to; ends them when jumar was asked to stop.
+    ///
+    /// # Errors
+    /// [`Problem::Interrupted`] when jumar was asked to stop meanwhile.
+    pub(super) fn wait_for_left_over(&self) -> Result<(), Problem> {
+        self.wait_for(self.book.left_over())
+    }
+
+    fn wait_for(&self, left: Vec<Open>) -> Result<(), Problem> {
+        for open in &left {
+            if let Some(process) = Living::named(open.entry.process) {
+                self.session.observer.note(&format!(
+                    "{}: waiting for process {}, which the last host left running: {}",
+                    self.phase.name, process.pid, process.command
+                ));
+                go_on_with(&self.session, open);
+            }
+        }
+        if !left.is_empty() && self.stop.is_requested() {
             self.note_stopped();
             return Err(Problem::Interrupted);
         }
-        {
-            let mut record = lock(&self.record);
-            record.max_rss = record.max_rss.max(Some(exit.max_rss_kib));
-        }
-        let (code, signal) = match exit.status {
-            Status::Code(code) => (Some(code), None),
-            Status::Signal(signal) => (None, Some(signal)),
-        };
-        let timed_out = exit.stopped == Some(Stopped::Timeout);
-        let stalled = stalled && exit.stopped == Some(Stopped::Interrupted);
-        let failed = timed_out || stalled || code != Some(0);
-        let ended = match (timed_out || stalled, code, signal) {
-            (true, ..) if stalled => format!(
-                "stopped after {:.1} s: no output and no new checkpoint for too long",
-                exit.seconds
-            ),
-            (true, ..) => format!("stopped after {:.1} s: its time was over", exit.seconds),
-            (false, Some(code), _) => format!("ended with status {code}"),
-            (false, None, signal) => format!("ended by signal {}", signal.unwrap_or(0)),
-        };
-        let mut before = match failed {
-            true => exec::tail(&log, from, JUDGED_LINES).unwrap_or_default(),
-            false => vec![],
-        };
-        let tail = before.split_off(before.len().saturating_sub(TAIL_LINES));
-        let message = match tail.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()) {
-            Some(last) if !timed_out && !stalled => format!("{ended}: {}", shortened(last)),
-            _ => ended,
-        };
-        let evidence = failed.then_some(Evidence {
-            code,
-            signal,
-            timed_out,
-            stalled,
-            interrupted: false,
-            kernel_oom_kills: exit.kernel_oom_kills,
-            errno: None,
-            tail,
-            before,
-        });
-        // Results of a rehearsal are compared with each other.
-        let rehearsed = self.session.rehearsal.is_some();
-        Ok(CommandResult {
-            command,
-            code,
-            signal,
-            stdout: exit.stdout,
-            seconds: if rehearsed { 0.0 } else { exit.seconds },
-            max_rss: if rehearsed { 0 } else { exit.max_rss_kib },
-            log,
-            evidence,
-            message,
-        })
+        Ok(())
     }
 
     fn broken(&self, message: String) -> Problem {
@@ -406,15 +423,6 @@ impl Replay {
             )),
         }
     }
-}
-
-/// A line of output as part of a message.
-fn shortened(line: &str) -> String {
-    let mut short: String = line.chars().filter(|c| !c.is_control()).take(160).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    short
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -58,6 +58,12 @@ pub struct AttemptRecord {
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
+    /// The GPUs it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// What else there is to know of it, a line each: that another host went on with it, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl AttemptRecord {
@@ -76,6 +82,8 @@ impl AttemptRecord {
             advanced: false,
             max_rss: None,
             logs: vec![],
+            devices: vec![],
+            notes: vec![],
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::records::{self, Birth};
-use super::{ResumeNote, RunDirectoryError, STATE_FILE, Session, take_over};
+use super::{ResumeNote, RunDirectoryError, STATE_FILE, Session, Unfinished, command_book, take_over};
 use crate::state::{StateError, Store};
 
 /// The script that a run was planned from.
@@ -59,8 +59,8 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
     Ok(())
 }
 
-/// Takes a run up again: what was in progress is pending, phases that are new in the plan are added, parameters are as they
-/// are now. Returns what there is to say about it.
+/// Takes a run up again: what was in progress is pending unless it is `unfinished`, phases that are new in the plan are added,
+/// parameters are as they are now. Returns what there is to say about it.
 ///
 /// # Errors
 /// [`StateError`] when it cannot be written.
@@ -68,9 +68,10 @@ pub fn reopen_run(
     session: &Session,
     mut store: Store,
     script: Option<PlannedScript<'_>>,
+    unfinished: Unfinished,
 ) -> Result<Vec<ResumeNote>, StateError> {
     let drafted = session.ledger.drafted();
-    let (events, notes) = take_over(store.state());
+    let (events, notes) = take_over(store.state(), &unfinished);
     for event in events {
         store.commit(event)?;
     }
@@ -90,6 +91,8 @@ pub fn reopen_run(
     if let Some(script) = script {
         keep_script(&store, script);
     }
+    command_book::tidy(store.private_dir(), &unfinished.books());
+    *session.unfinished() = unfinished;
     session.ledger.go_live(store);
     Ok(notes)
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::phase_runner::{End, PhaseRunner};
+use super::resume::stop_unfinished;
 use super::{Attempt, Decision, Failure, Problem, Session, records};
 use crate::exec::StopSignal;
-use crate::plan::{Blocked, Plan, Schedule, Selection, SelectionError, Standing};
+use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing};
 use crate::state::{PhaseStatus, State, StateError};
 
 /// The interpreter needs room: address space only.
@@ -142,6 +143,11 @@ impl Conductor {
                 }
             }
         })?;
+        if self.session.stop.is_requested() {
+            let plan = self.session.plan().clone();
+            let is_selected = |phase: &str| plan.position(phase).is_some_and(|here| walk.schedule.is_selected(here));
+            stop_unfinished(&self.session, is_selected)?;
+        }
         Ok(self.report(walk))
     }
 
@@ -194,6 +200,7 @@ impl Conductor {
             }
         }
         self.session.observer.phases_expected(schedule.waiting());
+        self.reserve_devices(&plan, &schedule);
         let phases = (0..plan.len()).map(|p| blank_report(&plan, p)).collect();
         Ok(Walk {
             schedule,
@@ -213,16 +220,12 @@ impl Conductor {
             let taken = walk.schedule.take_ready(|position| {
                 let plan = self.session.plan();
                 let phase = &plan.phases()[position];
-                let wanted = self
-                    .session
-                    .ledger
-                    .read(|s| records::overrides(s, &phase.name))
-                    .gpus
-                    .unwrap_or(phase.gpus);
+                let wanted = self.wanted_devices(phase);
                 let leased = if wanted == 0 {
                     Some(vec![])
                 } else {
-                    self.session.gpus().lease(wanted)
+                    let reserved = self.session.unfinished().reserved(&phase.name);
+                    reserved.or_else(|| self.session.gpus().lease(wanted))
                 };
                 leased.map(|d| devices = d).is_some()
             });
@@ -238,6 +241,24 @@ impl Conductor {
             }
             walk.schedule.finished(position, marked);
         }
+    }
+
+    /// Keeps the devices of attempts that are to be gone on with: nobody else may be given what a living command uses. Not of one
+    /// that waits for another phase, which may itself want them.
+    fn reserve_devices(&self, plan: &Plan, schedule: &Schedule) {
+        for (position, phase) in plan.phases().iter().enumerate() {
+            let wanted = self.wanted_devices(phase);
+            let is_ready = schedule.blocked(plan, position) == Some(Blocked::NotReached);
+            if wanted > 0 && is_ready && self.session.unfinished().get(&phase.name).is_some() {
+                let pool = self.session.gpus();
+                self.session.unfinished().reserve(&phase.name, wanted, pool);
+            }
+        }
+    }
+
+    fn wanted_devices(&self, phase: &Phase) -> usize {
+        let overrides = self.session.ledger.read(|s| records::overrides(s, &phase.name));
+        overrides.gpus.unwrap_or(phase.gpus)
     }
 
     fn settle(&self, walk: &mut Walk, position: usize, end: End) -> Result<(), WalkError> {

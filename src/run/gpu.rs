@@ -64,10 +64,37 @@ impl GpuPool {
         (count <= free.len()).then(|| free.drain(..count).collect())
     }
 
+    /// Takes exactly these devices; `false` when one of them is not there or not free.
+    pub fn lease_these(&self, wanted: &[String]) -> bool {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let all_free = wanted.iter().all(|device| free.contains(device));
+        if all_free {
+            free.retain(|device| !wanted.contains(device));
+        }
+        all_free
+    }
+
     /// Returns leased devices.
     pub fn give_back(&self, devices: Vec<String>) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         free.extend(devices);
         free.sort_by_key(|d| self.all.iter().position(|a| a == d));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_that_are_asked_for_by_name_are_given_whole_or_not_at_all() {
+        let devices = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect::<Vec<_>>();
+        let pool = GpuPool::new(devices(&["0", "1", "2"]));
+        assert!(pool.lease_these(&devices(&["1"])));
+        assert!(!pool.lease_these(&devices(&["1", "2"])));
+        assert_eq!(pool.lease(2), Some(devices(&["0", "2"])));
+        pool.give_back(devices(&["1"]));
+        assert!(!pool.lease_these(&devices(&["3"])));
+        assert!(pool.lease_these(&devices(&["1"])));
     }
 }

@@ -1,5 +1,6 @@
 //! The one door to a run's state for everything that runs.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::state::{Change, Event, State, StateError, Store};
@@ -38,6 +39,14 @@ impl Ledger {
     /// Puts the store behind the door: from here on a commit is durable.
     pub fn go_live(&self, store: Store) {
         *self.lock() = Inner::Live(Box::new(store));
+    }
+
+    /// The hidden directory for jumar's own files; `None` while there is only a draft.
+    pub fn private_dir(&self) -> Option<PathBuf> {
+        match &*self.lock() {
+            Inner::Draft { .. } => None,
+            Inner::Live(store) => Some(store.private_dir().to_path_buf()),
+        }
     }
 
     /// Whether a commit is durable.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::conductor::Bodies;
 use super::gpu_memory::MemoryBefore;
+use super::resume::UnfinishedAttempt;
 use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
@@ -77,39 +78,36 @@ impl PhaseRunner {
 
     fn attempt_until_over(&mut self, bodies: &dyn Bodies) -> Result<Standing, Problem> {
         let name = self.phase.name.clone();
-        let (earlier, mut fresh) = self.session.ledger.read(|s| {
+        let (mut earlier, mut fresh) = self.session.ledger.read(|s| {
             (
                 super::attempts(s, &name).len() as u32,
                 records::was_completed_before(s, &name),
             )
         });
+        let mut unfinished = self.session.unfinished().take(&name);
+        if let Some(attempt) = &unfinished {
+            earlier = attempt.number - 1;
+        }
         self.attempts = earlier;
         if !self.devices.is_empty() {
             self.memory = MemoryBefore::of(&self.devices, &self.stop);
         }
         loop {
             self.attempts += 1;
-            let overrides = self.session.ledger.read(|s| records::overrides(s, &name));
-            let mut attempt = Attempt::new(
-                Arc::clone(&self.session),
-                Arc::clone(&self.phase),
-                self.attempts,
-                overrides,
-                self.devices.clone(),
-            );
-            attempt.stop = self.stop.clone();
-            let attempt = Arc::new(attempt);
-            self.session
-                .ledger
-                .update(|state| records::attempt_started(state, &name, attempt.number, &attempt.record(), fresh))?;
-            fresh = false;
+            let attempt = self.begin(unfinished.take(), std::mem::take(&mut fresh))?;
             self.session.observer.phase_started(&name, attempt.number);
-            match bodies.run(&attempt) {
+            let outcome = match bodies.run(&attempt) {
+                Err(Problem::State(error)) => Err(Problem::State(error)),
+                // Neither the next phase nor the next attempt may meet what the last host had started of this one.
+                outcome => attempt.wait_for_left_over().and(outcome),
+            };
+            match outcome {
                 Ok(value) => {
                     let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
                     self.session.ledger.update(|s| {
                         records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
                     })?;
+                    attempt.book.discard();
                     self.session.observer.phase_completed(&name, attempt.seconds());
                     return Ok(Standing::Completed);
                 }
@@ -122,12 +120,43 @@ impl PhaseRunner {
                     self.session
                         .ledger
                         .commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
+                    attempt.book.discard();
                     self.session.observer.phase_interrupted(&name, attempt.seconds());
                     return Err(Problem::Interrupted);
                 }
                 Err(state) => return Err(state),
             }
         }
+    }
+
+    /// Begins the next attempt, or goes on with one whose host has died; its record is durable when this returns.
+    fn begin(&self, unfinished: Option<UnfinishedAttempt>, fresh: bool) -> Result<Arc<Attempt>, Problem> {
+        let name = &self.phase.name;
+        let ledger = &self.session.ledger;
+        let mut attempt = Attempt::new(
+            Arc::clone(&self.session),
+            Arc::clone(&self.phase),
+            self.attempts,
+            ledger.read(|s| records::overrides(s, name)),
+            self.devices.clone(),
+        );
+        attempt.stop = self.stop.clone();
+        let attempt = match unfinished {
+            Some(unfinished) => {
+                let attempt = attempt.continued(unfinished);
+                ledger.commit(records::attempt_continued(name, attempt.number, &attempt.record()))?;
+                attempt
+            }
+            None => {
+                let attempt = match ledger.private_dir() {
+                    Some(private) => attempt.noted(&private),
+                    None => attempt,
+                };
+                ledger.update(|s| records::attempt_started(s, name, attempt.number, &attempt.record(), fresh))?;
+                attempt
+            }
+        };
+        Ok(Arc::new(attempt))
     }
 
     /// The failure is on disk before anybody is asked what to do about it.
@@ -146,6 +175,7 @@ impl PhaseRunner {
         self.session
             .ledger
             .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
+        attempt.book.discard();
         if self.is_fruitless() {
             let why = format!("{name}: no progress in {FRUITLESS_PREEMPTIONS} attempts, each preempted");
             return self.give_up(failure, Some(why));

@@ -214,7 +214,14 @@ fn forget(state: &State, phase: &str, mut event: Event) -> Event {
     }
 }
 
-/// An attempt learnt of another log file.
+/// An attempt whose host has died is gone on with.
+pub(super) fn attempt_continued(phase: &str, number: u32, record: &AttemptRecord) -> Event {
+    Event::new("continued")
+        .set("phases", phase, PhaseStatus::InProgress.as_str())
+        .set("attempts", format!("{phase}.{number}"), json(record))
+}
+
+/// There is more to know of an attempt.
 pub(super) fn attempt_noted(phase: &str, number: u32, record: &AttemptRecord) -> Event {
     Event::new("noted").set("attempts", format!("{phase}.{number}"), json(record))
 }

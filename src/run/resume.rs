@@ -1,11 +1,16 @@
-//! Taking over a run that ended: what the last host left in progress is pending again, and is said so.
+//! Taking over a run that ended: what the last host left in progress is gone on with where its commands are noted, is pending
+//! again where they are not, and is said so.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
+use super::command_book::{self, CommandBook, Open};
 use super::records;
-use super::{AttemptOutcome, attempts};
-use crate::exec::{Living, living_with};
-use crate::state::{Event, PhaseStatus, State};
+use super::{AttemptOutcome, AttemptRecord, GpuPool, Session, attempts};
+use crate::exec::{Entry, Living, Logbook, living_with};
+use crate::state::{Event, PhaseStatus, State, StateError};
 
 /// Something that was found when a run was taken up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,44 +21,234 @@ pub struct ResumeNote {
     pub text: String,
 }
 
-/// The events that make the state of an ended run one to go on from, with a line about each for people.
+/// The attempts of a dead host that can be gone on with, by phase.
+#[derive(Default)]
+pub struct Unfinished {
+    attempts: HashMap<String, UnfinishedAttempt>,
+}
+
+/// An attempt whose host has died, with what its commands have come to.
+pub(super) struct UnfinishedAttempt {
+    pub number: u32,
+    pub record: AttemptRecord,
+    logbook: Logbook,
+    entries: Vec<Entry>,
+    /// The GPUs that are kept for it: its commands may be using them.
+    reserved: Vec<String>,
+}
+
+impl Unfinished {
+    /// Looks for them; nothing is written. `private` is jumar's own directory in the run.
+    ///
+    /// Not among them is a phase that somebody has marked otherwise, one of which nothing is noted, and all of them when
+    /// the machine has been booted since.
+    pub fn find(state: &State, private: &Path) -> Unfinished {
+        let mut unfinished = Unfinished::default();
+        for (phase, _) in state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress) {
+            let mut known = attempts(state, phase);
+            let number = known.len() as u32;
+            let Some(record) = known.pop().filter(|a| a.outcome == AttemptOutcome::Running) else {
+                continue;
+            };
+            let found = command_book::find(private, phase, number, &record).unwrap_or_else(|error| {
+                tracing::warn!(%error, phase, "what was noted of its commands cannot be read");
+                None
+            });
+            if let Some((logbook, entries)) = found {
+                let attempt = UnfinishedAttempt {
+                    number,
+                    record,
+                    logbook,
+                    entries,
+                    reserved: vec![],
+                };
+                unfinished.attempts.insert(phase.into(), attempt);
+            }
+        }
+        unfinished
+    }
+
+    /// Leaves only phases of which `keep` is true.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.attempts.retain(|phase, _| keep(phase));
+    }
+
+    /// Takes the attempt at one phase, to go on with it.
+    pub(super) fn take(&mut self, phase: &str) -> Option<UnfinishedAttempt> {
+        self.attempts.remove(phase)
+    }
+
+    pub(super) fn get(&self, phase: &str) -> Option<&UnfinishedAttempt> {
+        self.attempts.get(phase)
+    }
+
+    /// Takes the GPUs that the attempt at a phase has had out of the pool, if those are as many as it wants now.
+    pub(super) fn reserve(&mut self, phase: &str, wanted: usize, pool: &GpuPool) {
+        if let Some(attempt) = self.attempts.get_mut(phase)
+            && attempt.record.devices.len() == wanted
+            && pool.lease_these(&attempt.record.devices)
+        {
+            attempt.reserved.clone_from(&attempt.record.devices);
+        }
+    }
+
+    /// The GPUs that were kept for a phase, which are its own now.
+    pub(super) fn reserved(&mut self, phase: &str) -> Option<Vec<String>> {
+        let attempt = self.attempts.get_mut(phase)?;
+        (!attempt.reserved.is_empty()).then(|| std::mem::take(&mut attempt.reserved))
+    }
+
+    /// The files of all books.
+    pub(super) fn books(&self) -> Vec<PathBuf> {
+        let books = self.attempts.values().map(|attempt| attempt.logbook.path().to_owned());
+        books.collect()
+    }
+}
+
+impl UnfinishedAttempt {
+    /// How long the attempt has been on. The time after its last command, in which nobody was there to go on, does not count.
+    pub(super) fn seconds(&self) -> f64 {
+        let since = jiff::Timestamp::now().duration_since(self.record.started);
+        let since = Duration::try_from(since).unwrap_or_default();
+        let idle = if self.entries.iter().all(|entry| entry.end.is_some()) {
+            let ends = self.entries.iter().filter_map(|entry| entry.end.as_ref());
+            ends.map(crate::exec::End::ago).min().unwrap_or(since)
+        } else {
+            Duration::ZERO
+        };
+        since.saturating_sub(idle).as_secs_f64()
+    }
+
+    /// How many of its commands have ended, and how many have not as far as is known.
+    fn counts(&self) -> (usize, usize) {
+        let ended = self.entries.iter().filter(|entry| entry.end.is_some()).count();
+        (ended, self.entries.len() - ended)
+    }
+
+    pub(super) fn book(self) -> CommandBook {
+        CommandBook::continued(self.logbook, self.entries)
+    }
+}
+
+/// Ends what the attempts that nobody came to still have running, for a walk that was asked to stop: they are interrupted as
+/// those are that it had come to. Only of phases of which `stops` is true.
+///
+/// # Errors
+/// [`StateError`] when it cannot be recorded.
+pub(super) fn stop_unfinished(session: &Session, stops: impl Fn(&str) -> bool) -> Result<(), StateError> {
+    let attempts = std::mem::take(&mut session.unfinished().attempts);
+    let left: Vec<_> = attempts.into_iter().filter(|(phase, _)| stops(phase)).collect();
+    // Each has its own time of grace; one after the other they would add up.
+    thread::scope(|scope| {
+        for (_, attempt) in &left {
+            for open in Open::of(attempt.entries.clone(), attempt.logbook.path()) {
+                scope.spawn(move || go_on_with(session, &open));
+            }
+        }
+    });
+    for (phase, attempt) in left {
+        let record = attempt
+            .record
+            .clone()
+            .end(AttemptOutcome::Interrupted, attempt.seconds());
+        let interrupted = records::phase_interrupted(&phase, attempt.number, Some(&record));
+        session.ledger.commit(interrupted)?;
+        attempt.logbook.discard();
+    }
+    Ok(())
+}
+
+/// Waits for the end of a command, or ends it when jumar was asked to stop; how it ended does not matter any more.
+pub(super) fn go_on_with(session: &Session, open: &Open) {
+    if let Err(error) = session.executor.rejoin(&open.entry, &open.command, &session.stop) {
+        session.observer.warn(&error.to_string());
+    }
+}
+
+/// The events that make the state of an ended run one to go on from, with a line about each phase for people. What is
+/// `unfinished` stays in progress.
 ///
 /// Nothing is written here: a dry run shows the notes and drops the events.
-pub fn take_over(state: &State) -> (Vec<Event>, Vec<ResumeNote>) {
+pub fn take_over(state: &State, unfinished: &Unfinished) -> (Vec<Event>, Vec<ResumeNote>) {
     let mut events = Vec::new();
     let mut notes = Vec::new();
-    for (phase, _) in state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress) {
+    for (phase, status) in state.phases() {
         let known = attempts(state, phase);
+        let number = known.len() as u32;
         let record = known.last().filter(|a| a.outcome == AttemptOutcome::Running).cloned();
-        let when = record
-            .as_ref()
-            .map(|r| {
-                format!(
-                    " (attempt {}, begun {})",
-                    known.len(),
-                    r.started.strftime("%Y-%m-%d %H:%M:%S UTC")
-                )
-            })
-            .unwrap_or_default();
-        notes.push(ResumeNote {
-            phase: phase.into(),
-            text: format!("{phase} was in progress when the last run ended{when}; it is pending again"),
-        });
-        let ended = record.map(|mut r| {
+        let ended = record.clone().map(|mut r| {
             r.outcome = AttemptOutcome::Interrupted;
             r
         });
-        events.push(records::phase_interrupted(phase, known.len() as u32, ended.as_ref()));
+        if status != PhaseStatus::InProgress {
+            // Somebody has marked it otherwise since; its attempt is over all the same.
+            events.extend(ended.map(|ended| records::attempt_noted(phase, number, &ended)));
+            continue;
+        }
+        let when = record.as_ref().map(|r| {
+            format!(
+                " (attempt {number}, begun {})",
+                r.started.strftime("%Y-%m-%d %H:%M:%S UTC")
+            )
+        });
+        let what = match unfinished.get(phase) {
+            Some(attempt) => format!("going on with it: {}", said(attempt.counts())),
+            None => "it is pending again".into(),
+        };
+        notes.push(ResumeNote {
+            phase: phase.into(),
+            text: format!(
+                "{phase} was in progress when the last run ended{}; {what}",
+                when.unwrap_or_default()
+            ),
+        });
+        if unfinished.get(phase).is_none() {
+            events.push(records::phase_interrupted(phase, number, ended.as_ref()));
+        }
     }
     (events, notes)
 }
 
-/// Commands of phases in progress that go on although the host that started them is gone. A second copy beside a living
-/// one would write over its results: whoever takes the run over waits for them first.
-pub fn left_running(state: &State, run_directory: &Path) -> Vec<Living> {
+fn said((ended, open): (usize, usize)) -> String {
+    let commands = |n: usize| {
+        if n == 1 {
+            "1 command".into()
+        } else {
+            format!("{n} commands")
+        }
+    };
+    match (ended, open) {
+        (0, 0) => "no command had begun".into(),
+        (0, open) => format!("{} had begun", commands(open)),
+        (ended, 0) => format!("{} had ended", commands(ended)),
+        (ended, open) => format!("{} had ended, {open} had not", commands(ended)),
+    }
+}
+
+/// Commands that go on although the host that started them is gone, and that no unfinished attempt takes in. A second copy
+/// beside a living one would write over its results: whoever takes the run over waits for them first.
+pub fn left_running(state: &State, run_directory: &Path, unfinished: &Unfinished) -> Vec<Living> {
     let directory = run_directory.to_string_lossy();
-    let in_progress = state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress);
-    in_progress
-        .flat_map(|(phase, _)| living_with(&[("JUMAR_RUN_DIR", &directory), ("JUMAR_PHASE", phase)]))
-        .collect()
+    let mut living = Vec::new();
+    for (phase, status) in state.phases() {
+        let known = attempts(state, phase);
+        let number = known.len().to_string();
+        let in_attempt = [
+            ("JUMAR_RUN_DIR", &*directory),
+            ("JUMAR_PHASE", phase),
+            ("JUMAR_ATTEMPT", &number),
+        ];
+        if let Some(attempt) = unfinished.get(phase) {
+            // A keeper that was killed as it started a command could not note it.
+            let noted = |process: &Living| attempt.entries.iter().any(|entry| process.is_part_of(&entry.id));
+            living.extend(living_with(&in_attempt).into_iter().filter(|process| !noted(process)));
+            continue;
+        }
+        let was_on = known.last().is_some_and(|a| a.outcome == AttemptOutcome::Running);
+        let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
+        if status == PhaseStatus::InProgress || (was_on && may_run) {
+            living.extend(living_with(&in_attempt));
+        }
+    }
+    living
 }

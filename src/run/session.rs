@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 
-use super::{GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, detect_gpus, records};
+use super::{GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, Unfinished, detect_gpus, records};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 use crate::state::StateError;
@@ -35,7 +35,7 @@ pub struct Session {
     /// Set when this is no real run: commands are replaced by stand-ins.
     pub rehearsal: Option<Rehearsal>,
     /// What runs commands.
-    pub executor: Box<dyn Executor>,
+    pub executor: Arc<dyn Executor>,
     /// Whether jumar was asked to stop.
     pub stop: StopSignal,
     /// Who watches.
@@ -44,6 +44,7 @@ pub struct Session {
     parameters: Mutex<Parameters>,
     environment: Mutex<IndexMap<String, Option<String>>>,
     gpus: OnceLock<GpuPool>,
+    unfinished: Mutex<Unfinished>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +58,7 @@ impl Session {
         ledger: Ledger,
         directory: RunDirectory,
         parameters: Parameters,
-        executor: Box<dyn Executor>,
+        executor: Arc<dyn Executor>,
         stop: StopSignal,
         observer: Arc<dyn Observer>,
     ) -> Session {
@@ -74,6 +75,7 @@ impl Session {
             parameters: Mutex::new(parameters),
             environment: Mutex::default(),
             gpus: OnceLock::new(),
+            unfinished: Mutex::default(),
         }
     }
 
@@ -99,6 +101,11 @@ impl Session {
     /// What the script has set in the environment of all commands; `None` removes a variable.
     pub fn environment(&self) -> MutexGuard<'_, IndexMap<String, Option<String>>> {
         lock(&self.environment)
+    }
+
+    /// The attempts of an earlier host that are to be gone on with.
+    pub(super) fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        lock(&self.unfinished)
     }
 
     /// The GPUs of this machine, looked up on the first call. What the script made of `CUDA_VISIBLE_DEVICES` counts.

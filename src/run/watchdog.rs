@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint_watch::{CheckpointJudge, CheckpointWatch, Writer};
 use super::{Attempt, records};
-use crate::exec::{ExecError, Exit, Status, StopSignal};
+use crate::exec::StopSignal;
 use crate::state::StateError;
 
 /// How often it looks.
@@ -26,28 +26,19 @@ pub(super) struct Orders<'a> {
     pub judge: Option<CheckpointJudge<'a>>,
 }
 
-/// How a command ended under watch.
-pub(super) struct Watched {
-    pub outcome: Result<Exit, ExecError>,
-    /// It was stopped because nothing came of it for too long.
-    pub stalled: bool,
-}
-
-/// Runs a command under watch. Without anything to look for that costs nothing.
+/// Runs a command under watch; returns what came of it, and whether it was stopped because nothing came of it for too long.
+/// `ended_well` looks at what came of it. Without anything to look for all this costs nothing.
 ///
 /// # Errors
 /// When a checkpoint could not be recorded. The command has ended all the same.
-pub(super) fn watched(
+pub(super) fn watched<T>(
     attempt: &Attempt,
     orders: Orders<'_>,
-    run: impl FnOnce(&StopSignal) -> Result<Exit, ExecError>,
-) -> Result<Watched, StateError> {
+    run: impl FnOnce(&StopSignal) -> T,
+    ended_well: impl FnOnce(&T) -> bool,
+) -> Result<(T, bool), StateError> {
     if orders.stall.is_none() && orders.pattern.is_none() {
-        let outcome = run(&attempt.stop);
-        return Ok(Watched {
-            outcome,
-            stalled: false,
-        });
+        return Ok((run(&attempt.stop), false));
     }
     let stop = attempt.stop.child();
     let (ended, end) = mpsc::channel();
@@ -65,13 +56,13 @@ pub(super) fn watched(
             Ok::<bool, StateError>(watch.stalled)
         });
         let outcome = run(&stop);
-        let well = matches!(&outcome, Ok(exit) if exit.status == Status::Code(0) && exit.stopped.is_none());
+        let well = ended_well(&outcome);
         let _ = ended.send(if well { Writer::EndedWell } else { Writer::EndedBadly });
         let stalled = match watching.join() {
             Ok(answer) => answer?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        Ok(Watched { outcome, stalled })
+        Ok((outcome, stalled))
     })
 }
 

@@ -31,7 +31,7 @@ pub fn primitives() -> Vec<Primitive> {
         Ledger::draft(State::default()),
         RunDirectory::new("listing", None, true),
         Parameters::new(Provided::default()),
-        Box::new(Local::new()),
+        Arc::new(Local::new()),
         StopSignal::new(),
         Arc::new(SilentObserver),
     );

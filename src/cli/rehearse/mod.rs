@@ -130,7 +130,7 @@ fn plan(
         Ledger::draft(State::default()),
         RunDirectory::new("rehearsal", None, true),
         Parameters::new(provided),
-        Box::new(Local::new()),
+        Arc::new(Local::new()),
         StopSignal::new(),
         Arc::new(Watcher::new(printer, true)),
     ));

@@ -42,6 +42,16 @@ pub(super) fn start_leader(start: impl FnOnce() -> io::Result<Child>) -> io::Res
     Ok(pid)
 }
 
+/// Registers a leader that became a child of this process because the one that started it has ended.
+pub(super) fn take_in_leader(pid: Pid) {
+    lock().leaders.insert(pid.as_raw_nonzero().get());
+}
+
+/// Says that this process has no children but commands and what they left: whatever nobody waits for is an orphan.
+pub(super) fn expect_only_commands() {
+    lock().only_commands = true;
+}
+
 /// Reaps a leader by `reap` and strikes it off in the same breath, before its pid can belong to another.
 pub(super) fn reap_leader<T>(pid: Pid, reap: impl FnOnce() -> T) -> T {
     let mut children = lock();
@@ -56,15 +66,15 @@ pub(super) fn reap_orphan(pid: i32) {
 }
 
 /// Reaps the orphans of any command that have ended since, at most once a second: so that servers and daemons that commands
-/// left running do not pile up as zombies in a long run.
-pub(super) fn reap_orphans_now_and_then() {
+/// left running do not pile up as zombies in a long run. Returns whether there may be some that have not ended yet.
+pub(super) fn reap_orphans_now_and_then() -> bool {
     let mut children = lock();
     let now = Instant::now();
     if children
         .last_look
         .is_some_and(|last| now.duration_since(last) < LOOK_INTERVAL)
     {
-        return;
+        return true;
     }
     children.last_look = Some(now);
     // Without a table there is nothing to reap; the zombies wait for the next look.
@@ -72,12 +82,16 @@ pub(super) fn reap_orphans_now_and_then() {
     for process in &present {
         children.consider(process);
     }
+    let living = present
+        .iter()
+        .any(|child| !child.ended && !children.leaders.contains(&child.pid));
     let present: HashSet<_> = present.iter().map(|child| (child.pid, child.started)).collect();
     children.orphans.retain(|name, _| present.contains(name));
+    living
 }
 
 /// How often the orphans are looked through.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Children {
@@ -88,6 +102,8 @@ pub(super) struct Children {
     /// Orphans of commands, and children that are not, as they were found while they lived, by pid and start time.
     orphans: HashMap<(i32, u64), bool>,
     last_look: Option<Instant>,
+    /// Whether every child that nobody waits for is an orphan of a command.
+    only_commands: bool,
 }
 
 impl Children {
@@ -113,7 +129,7 @@ impl Children {
             }
             return;
         }
-        if self.orphans.remove(&name) == Some(true) || self.groups.contains(&process.group) {
+        if self.only_commands || self.orphans.remove(&name) == Some(true) || self.groups.contains(&process.group) {
             reap_unless_led(self, process.pid);
         }
     }

@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{MemfdFlags, OFlags};
 
 use super::leader::Leader;
-use super::program_file::{self, ProgramFile};
-use crate::exec::{ExecError, Stdin};
+use super::program_file::ProgramFile;
+use crate::exec::Stdin;
 
 /// The environment variable by which everything that a command starts can be recognized. Its value is the ids of the command
 /// and, before it, of the commands that the host itself runs inside, joined by slashes.
@@ -31,14 +31,15 @@ pub(super) struct Started {
 pub(super) struct Around<'a> {
     pub(super) cwd: Option<&'a Path>,
     pub(super) env: &'a [(String, Option<String>)],
-    pub(super) stdin: &'a Stdin,
+    /// What it reads; nothing when `None`.
+    pub(super) stdin: Option<File>,
     pub(super) stdout: File,
     pub(super) stderr: File,
 }
 
-/// Starts a program as the leader of a new process group. Its descriptors are the three given and no others of ours.
-pub(super) fn launch(program: &ProgramFile, around: Around<'_>) -> Result<Started, ExecError> {
-    let command_id = new_command_id();
+/// Starts a program as the leader of a new process group, under an id that no other command has. Its descriptors are the three
+/// given and no others of ours.
+pub(super) fn launch(program: &ProgramFile, around: Around<'_>, command_id: String) -> io::Result<Started> {
     let mut command = process::Command::new(&program.file);
     command
         .arg0(&program.name)
@@ -57,17 +58,19 @@ pub(super) fn launch(program: &ProgramFile, around: Around<'_>) -> Result<Starte
     }
     command.env(COMMAND_ID_VARIABLE, nested_id(&command_id));
     match around.stdin {
-        Stdin::Null => command.stdin(Stdio::null()),
-        Stdin::Text(text) => match file_of_text(text) {
-            Ok(file) => command.stdin(file),
-            Err(source) => {
-                let program = program.name.clone();
-                return Err(ExecError::Spawn { program, source });
-            }
-        },
+        Some(file) => command.stdin(file),
+        None => command.stdin(Stdio::null()),
     };
-    let leader = Leader::start(|| command.spawn()).map_err(|source| program_file::explain(program, source))?;
+    let leader = Leader::start(|| command.spawn())?;
     Ok(Started { leader, command_id })
+}
+
+/// What a command reads as its standard input, as a file; `None` when that is nothing.
+pub(super) fn input_file(stdin: &Stdin) -> io::Result<Option<File>> {
+    match stdin {
+        Stdin::Null => Ok(None),
+        Stdin::Text(text) => file_of_text(text).map(Some),
+    }
 }
 
 /// A file in memory that holds a text and stands at its beginning: unlike a pipe it needs nobody to feed it, so a command that
@@ -98,10 +101,17 @@ static HOST_ID: LazyLock<String> = LazyLock::new(|| {
     format!("{:x}.{}.", now.unwrap_or_default().as_nanos(), process::id())
 });
 
-/// An id that no other command has, of this host or another one.
-fn new_command_id() -> String {
+/// An id that no other command has, of this host or another one. A command that a keeper starts is no child of this process and
+/// is not known by [`is_of_this_host`].
+pub(super) fn new_command_id(kept: bool) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}{}", *HOST_ID, COUNT.fetch_add(1, Ordering::Relaxed))
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let host_id = HOST_ID.as_str();
+    if kept {
+        format!("k{host_id}{count}")
+    } else {
+        format!("{host_id}{count}")
+    }
 }
 
 /// The id below those of the commands that this host runs inside, so that stopping one of those finds what we started.

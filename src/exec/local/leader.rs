@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
-use super::children;
+use super::{children, process_table};
 use crate::exec::Status;
+use crate::exec::logbook::ProcessName;
 
 /// A started process that leads its own process group and has not been reaped. While it is not, neither its pid nor its
 /// group can come to mean another process, so both may be signalled.
@@ -19,6 +20,10 @@ pub(super) struct Leader {
     pid: Pid,
     /// Becomes readable when the process has ended. Without it (an old kernel, no descriptors left) we ask over and over.
     pidfd: Option<OwnedFd>,
+    /// Whether it is a child of this process, so that its pid is ours until we reap it.
+    is_child: bool,
+    /// When it started, in clock ticks since boot, where that was told.
+    started: Option<u64>,
 }
 
 /// How a reaped process ended and what it used, its waited-for children included.
@@ -35,7 +40,68 @@ impl Leader {
     pub(super) fn start(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Leader> {
         let pid = children::start_leader(start)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
-        Ok(Leader { pid, pidfd })
+        Ok(Leader {
+            pid,
+            pidfd,
+            is_child: true,
+            started: None,
+        })
+    }
+
+    /// A process that became a child of this one because the one that had started it has ended.
+    pub(super) fn taken_in(pid: Pid) -> Leader {
+        children::take_in_leader(pid);
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+        Leader {
+            pid,
+            pidfd,
+            is_child: true,
+            started: None,
+        }
+    }
+
+    /// Somebody else's child; `None` when it is gone, or its pid means another process by now. It can be waited for and ended
+    /// with its tree, but how it ended is not for us to learn.
+    pub(super) fn of_another(process: ProcessName) -> io::Result<Option<Leader>> {
+        let Some(pid) = Pid::from_raw(process.pid) else {
+            return Ok(None);
+        };
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // Compared after the pidfd was opened: from here on it means this process and no later one.
+        let now = process_table::read_one(process.pid)?;
+        Ok(now
+            .filter(|now| now.started == process.started && !now.ended)
+            .map(|_| Leader {
+                pid,
+                pidfd: Some(pidfd),
+                is_child: false,
+                started: Some(process.started),
+            }))
+    }
+
+    /// Its name for good; `None` when it is gone or the process table cannot be read.
+    pub(super) fn name(&self) -> Option<ProcessName> {
+        let pid = self.pid.as_raw_nonzero().get();
+        let started = match self.started {
+            Some(started) => started,
+            // It is not reaped, so it is there.
+            None => process_table::read_one(pid).ok().flatten()?.started,
+        };
+        Some(ProcessName { pid, started })
+    }
+
+    /// Whether it is a child of this process. The group of any other may not be signalled blindly.
+    pub(super) fn is_child(&self) -> bool {
+        self.is_child
+    }
+
+    /// What becomes readable when the process has ended, where there is such a thing.
+    pub(super) fn pidfd(&self) -> Option<&OwnedFd> {
+        self.pidfd.as_ref()
     }
 
     pub(super) fn pid(&self) -> Pid {

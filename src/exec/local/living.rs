@@ -4,8 +4,9 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use super::launch::COMMAND_ID_VARIABLE;
 use super::process_table::{self, Variable};
-use crate::exec::StopSignal;
+use crate::exec::{ProcessName, StopSignal};
 
 /// How often it is looked whether one has ended.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -18,6 +19,8 @@ pub struct Living {
     /// Its command line, its words separated by blanks.
     pub command: String,
     started: u64,
+    /// The ids of the commands that it is part of, joined by slashes.
+    mark: String,
 }
 
 /// The processes whose environment has all of these variables, with these values. Those of other users cannot be seen,
@@ -30,16 +33,34 @@ pub fn living_with(variables: &[(&str, &str)]) -> Vec<Living> {
             .iter()
             .all(|(name, value)| process_table::environment_variable(p.pid, name) == Variable::Value((*value).into()))
     });
-    marked
-        .map(|p| Living {
-            pid: p.pid,
-            command: command_line(p.pid),
-            started: p.started,
-        })
-        .collect()
+    marked.map(|p| Living::of(p.pid, p.started)).collect()
 }
 
 impl Living {
+    fn of(pid: i32, started: u64) -> Living {
+        let mark = match process_table::environment_variable(pid, COMMAND_ID_VARIABLE) {
+            Variable::Value(mark) => mark,
+            Variable::Missing | Variable::Unreadable => String::new(),
+        };
+        Living {
+            pid,
+            command: command_line(pid),
+            started,
+            mark,
+        }
+    }
+
+    /// The process of that name, if it still runs.
+    pub fn named(process: ProcessName) -> Option<Living> {
+        let living = Living::of(process.pid, process.started);
+        living.is_alive().then_some(living)
+    }
+
+    /// Whether it was started by the command with this id, or by what that one had started.
+    pub fn is_part_of(&self, command_id: &str) -> bool {
+        self.mark.split('/').any(|id| id == command_id)
+    }
+
     /// Whether it still runs. A process that was given its id meanwhile is not taken for it.
     pub fn is_alive(&self) -> bool {
         // When nothing can be learned it must not be taken for gone.
@@ -84,6 +105,7 @@ mod tests {
         let mut child = Command::new("sleep")
             .arg("60")
             .env("JUMAR_TEST_MARK", &mark)
+            .env("JUMAR_COMMAND_ID", "outer/inner")
             .spawn()
             .expect("sleep starts");
         let mut found = vec![];
@@ -93,6 +115,7 @@ mod tests {
         assert_eq!(found[0].pid, child.id() as i32);
         assert_eq!(living_with(&[("JUMAR_TEST_MARK", &mark), ("JUMAR_OTHER", "x")]), []);
         assert!(found[0].is_alive());
+        assert!(found[0].is_part_of("inner") && found[0].is_part_of("outer") && !found[0].is_part_of("out"));
         child.kill().expect("killed");
         child.wait().expect("reaped");
         assert!(found[0].wait(&StopSignal::new()));
@@ -106,12 +129,9 @@ mod tests {
         let stop = StopSignal::new();
         stop.request();
         assert!(
-            !Living {
-                pid,
-                command: String::new(),
-                started
-            }
-            .wait(&stop)
+            !Living::named(ProcessName { pid, started })
+                .expect("it runs")
+                .wait(&stop)
         );
         child.kill().expect("killed");
         child.wait().expect("reaped");

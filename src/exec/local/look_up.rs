@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::launch::{self, Around};
 use super::program_file;
 use super::watch::{Limits, watch};
-use crate::exec::{ExecError, Program, Status, Stdin, StopSignal, Stopped};
+use crate::exec::logbook::Why;
+use crate::exec::{ExecError, Program, Status, StopSignal, Stopped};
 
 /// How much a look-up may write to standard output and to standard error each, in bytes.
 pub const LOOK_UP_LIMIT: u64 = 4 << 20;
@@ -62,15 +63,17 @@ pub fn look_up(
     let around = Around {
         cwd,
         env,
-        stdin: &Stdin::Null,
+        stdin: None,
         stdout: output.stdout.try_clone().map_err(lost_track)?,
         stderr: output.stderr.try_clone().map_err(lost_track)?,
     };
-    let started = launch::launch(&file, around)?;
+    let started = launch::launch(&file, around, launch::new_command_id(false))
+        .map_err(|source| program_file::explain(&file, source))?;
     let limits = Limits {
         timeout: Some(timeout),
         stop,
         wrote_too_much: &|| output.is_too_large(),
+        about_to_stop: &|_| (),
         grace: Duration::ZERO,
     };
     let watched = watch(&started, &limits).map_err(lost_track)?;
@@ -88,7 +91,7 @@ pub fn look_up(
     }
     Ok(LookUp {
         status: ended.status,
-        stopped: watched.stopped,
+        stopped: watched.why.and_then(Why::stopped),
         stdout: text_of(output.stdout).map_err(lost_track)?,
         stderr: text_of(output.stderr).map_err(lost_track)?,
     })

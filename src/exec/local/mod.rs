@@ -7,13 +7,17 @@
 
 mod capture;
 mod children;
+mod ending;
+mod keeper;
 mod launch;
 mod leader;
 mod living;
 mod look_up;
 mod oom;
+mod prepared;
 mod process_table;
 mod program_file;
+mod rejoin;
 mod runner;
 mod tree;
 mod watch;
@@ -22,6 +26,7 @@ mod watch;
 mod tests;
 
 pub use capture::CAPTURE_LIMIT;
+pub use keeper::{KEEPER_ARGUMENT, Keeping, keep, settle};
 pub use living::{Living, living_with};
 pub use look_up::{LOOK_UP_LIMIT, LookUp, look_up};
 pub use runner::{DEFAULT_GRACE, Local};

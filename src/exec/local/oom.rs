@@ -3,16 +3,22 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Where the kernel counts, held open. A command's children share the host's control group, so its counter covers them.
 #[derive(Debug)]
 pub(super) struct OomCounters {
     machine: Option<File>,
     cgroup: Option<File>,
+    latest: Mutex<Option<(Instant, OomKills)>>,
 }
 
+/// How old a reading may be that is taken for the start of a command: reading them costs more than handing a command over.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What the counters stood at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OomKills {
     /// On the whole machine.
     pub(super) machine: u64,
@@ -29,15 +35,31 @@ impl OomCounters {
             cgroup: cgroup_files(&membership)
                 .into_iter()
                 .find_map(|path| File::open(path).ok()),
+            latest: Mutex::default(),
         }
+    }
+
+    /// What they stood at a moment ago; 0 for one that cannot be read.
+    pub(super) fn read_lately(&self) -> OomKills {
+        match *self.latest() {
+            Some((when, kills)) if when.elapsed() < FRESH => return kills,
+            _ => {}
+        }
+        self.read()
     }
 
     /// What they stand at now; 0 for one that cannot be read.
     pub(super) fn read(&self) -> OomKills {
-        OomKills {
+        let kills = OomKills {
             machine: self.machine.as_ref().map_or(0, read_count),
             cgroup: self.cgroup.as_ref().map_or(0, read_count),
-        }
+        };
+        *self.latest() = Some((Instant::now(), kills));
+        kills
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<(Instant, OomKills)>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn read_all() -> io::Result<Vec<Process>> {
 /// One process, or `None` when there is none of that id or it is hidden from us. Fails when this process is too short of
 /// descriptors or memory to look: that must never be taken for "not there".
 pub(super) fn read_one(pid: i32) -> io::Result<Option<Process>> {
-    match read_small(format!("/proc/{pid}/stat")) {
+    match read_row(&format!("/proc/{pid}/stat")) {
         Ok(stat) => Ok(parse(pid, &stat)),
         Err(error) => match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Err(error),
@@ -110,10 +110,11 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     })
 }
 
-/// The contents of a file of the kernel's that fits into one page.
-fn read_small(path: String) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::with_capacity(1024);
-    fs::File::open(path)?.read_to_end(&mut contents)?;
+/// A row of `/proc/PID/stat`: numbers and a short name, always much shorter than this and read whole in one call.
+fn read_row(path: &str) -> io::Result<Vec<u8>> {
+    let mut contents = vec![0; 2048];
+    let length = fs::File::open(path)?.read(&mut contents)?;
+    contents.truncate(length);
     Ok(contents)
 }
 

@@ -6,11 +6,12 @@ use std::io::{self, BufRead as _, Read as _};
 use std::path::{self, Path, PathBuf};
 
 use rustix::fs::Access;
+use serde::{Deserialize, Serialize};
 
 use crate::exec::{ExecError, Program};
 
 /// A program that is ready to start.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProgramFile {
     /// The file, as an absolute path.
     pub(super) file: PathBuf,

@@ -1,14 +1,20 @@
 //! The executor for this machine: one command from its start to its end.
 
-use std::fs::{self, File};
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::capture::{CAPTURE_LIMIT, Capture};
-use super::launch::{self, Around};
+use rustix::process::Pid;
+
+use super::ending::{Beginning, own_name};
+use super::keeper::{Handover, KeeperOfHost, Keeping, LostTrack};
+use super::launch::Started;
+use super::leader::Leader;
 use super::oom::OomCounters;
+use super::prepared::Prepared;
 use super::watch::{Limits, watch};
-use super::{children, program_file};
+use super::{children, program_file, rejoin};
+use crate::exec::logbook::{self, End, Entry};
 use crate::exec::{Command, ExecError, Executor, Exit, StopSignal};
 
 /// How long a command may take to end after it was asked to, unless [`Local::with_grace`] says otherwise.
@@ -20,6 +26,7 @@ pub struct Local {
     grace: Duration,
     adopts_orphans: bool,
     oom_counters: OomCounters,
+    keeper: OnceLock<KeeperOfHost>,
 }
 
 impl Local {
@@ -35,6 +42,7 @@ impl Local {
             grace,
             adopts_orphans: children::adopt_orphans(),
             oom_counters: OomCounters::open(),
+            keeper: OnceLock::new(),
         }
     }
 
@@ -42,6 +50,124 @@ impl Local {
     /// environment alone.
     pub fn adopts_orphans(&self) -> bool {
         self.adopts_orphans
+    }
+
+    /// From the next command on, has a process of their own start all commands and see their ends, which outlives this one. Only
+    /// the first call counts.
+    pub fn keep(&self, keeping: Keeping) {
+        self.keep_through(KeeperOfHost::new(keeping));
+    }
+
+    pub(super) fn keep_through(&self, keeper: KeeperOfHost) {
+        // A second keeper for the same run would have to wait for the first one.
+        let _ = self.keeper.set(keeper);
+    }
+
+    fn limits<'a>(
+        &self,
+        command: &Command,
+        stop: &'a StopSignal,
+        wrote_too_much: &'a dyn Fn() -> io::Result<bool>,
+    ) -> Limits<'a> {
+        Limits {
+            timeout: command.timeout,
+            stop,
+            wrote_too_much,
+            about_to_stop: &|_| (),
+            grace: self.grace,
+        }
+    }
+
+    /// Runs a command through the keeper; `None` when there is none to be had and nothing was started.
+    fn run_kept(
+        &self,
+        keeper: &KeeperOfHost,
+        prepared: &Prepared<'_>,
+        limits: &Limits<'_>,
+    ) -> Result<Option<End>, ExecError> {
+        let stdout = prepared.stdout()?;
+        let handover = Handover {
+            run: prepared.request(),
+            stdin: prepared.stdin.as_ref(),
+            stdout: &stdout,
+            log: &prepared.log,
+            logbook: prepared.logbook.as_ref(),
+        };
+        let kept = match keeper.run(&handover) {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "no keeper: the command is started by this process and does not outlive it unseen");
+                return Ok(None);
+            }
+        };
+        match kept.wait(limits) {
+            Ok(end) => Ok(Some(end)),
+            Err(LostTrack::Refused(source)) => Err(program_file::explain(&prepared.program, source)),
+            Err(LostTrack::Unkillable(pid)) => Err(unkillable(prepared.command, pid)),
+            Err(LostTrack::Failed(source)) => Err(lost_track(prepared.command, source)),
+            Err(LostTrack::KeeperGone) => self.take_in(prepared, limits).map(Some),
+        }
+    }
+
+    /// Goes on with a command whose keeper was killed: it is a child of this process now, if it is there.
+    fn take_in(&self, prepared: &Prepared<'_>, limits: &Limits<'_>) -> Result<End, ExecError> {
+        let command = prepared.command;
+        tracing::warn!(command = command.display(), "the keeper is gone; going on without it");
+        let lost_track = |source| lost_track(command, source);
+        let entry = match &command.note {
+            Some(note) => logbook::entry(&note.logbook, &prepared.id).map_err(lost_track)?,
+            None => None,
+        };
+        if let Some(end) = entry.as_ref().and_then(|entry| entry.end.clone()) {
+            return Ok(end);
+        }
+        let unseen = || ExecError::Unseen {
+            command: command.display(),
+        };
+        let process = match &entry {
+            Some(entry) => entry.process,
+            None => rejoin::leader_marked(&prepared.id).ok_or_else(unseen)?,
+        };
+        let own_child = super::process_table::read_one(process.pid)
+            .map_err(lost_track)?
+            .is_some_and(|now| now.started == process.started && now.parent == own_name().pid);
+        let pid = Pid::from_raw(process.pid).filter(|_| own_child).ok_or_else(unseen)?;
+        let started = Started {
+            leader: Leader::taken_in(pid),
+            command_id: prepared.id.clone(),
+        };
+        let beginning = entry.map_or_else(Beginning::now, |entry| Beginning::at(entry.began));
+        let end = self.see_end(prepared, started, &beginning, limits)?;
+        prepared.note_end(&end);
+        Ok(end)
+    }
+
+    /// Runs a command as a child of this process.
+    fn run_directly(&self, prepared: &Prepared<'_>, limits: &Limits<'_>) -> Result<End, ExecError> {
+        let beginning = Beginning::now().with_kills(&self.oom_counters);
+        let started = prepared.start(&beginning)?;
+        let end = self.see_end(prepared, started, &beginning, limits)?;
+        prepared.note_end(&end);
+        children::reap_orphans_now_and_then();
+        Ok(end)
+    }
+
+    fn see_end(
+        &self,
+        prepared: &Prepared<'_>,
+        started: Started,
+        beginning: &Beginning,
+        limits: &Limits<'_>,
+    ) -> Result<End, ExecError> {
+        let lost_track = |source| lost_track(prepared.command, source);
+        let watched = watch(&started, limits).map_err(lost_track)?;
+        let pid = started.leader.pid().as_raw_nonzero().get();
+        if watched.survivors.contains(&pid) {
+            return Err(unkillable(prepared.command, pid));
+        }
+        beginning
+            .end(started, watched, &prepared.log, &self.oom_counters)
+            .map_err(lost_track)
     }
 }
 
@@ -55,111 +181,41 @@ impl Executor for Local {
     /// Runs a command as [`Executor::run`] says. One that ends by itself keeps what it left running in the background; one that
     /// is stopped takes all of it along, daemons and children in sessions of their own included.
     fn run(&self, command: &Command, stop: &StopSignal) -> Result<Exit, ExecError> {
-        if stop.is_requested() {
-            let command = command.display();
-            return Err(ExecError::StopRequested { command });
-        }
-        let program = program_file::find(&command.program, command.cwd.as_deref(), &command.env)?;
-        let log_error = |source| ExecError::Log {
-            path: command.log.clone(),
-            source,
-        };
-        let lost_track = |source| ExecError::Wait {
-            command: command.display(),
-            source,
-        };
-        let mut log = open_log(command).map_err(log_error)?;
-        let log_start = log.metadata().map_err(log_error)?.len();
-        let capture = command
-            .capture
-            .then(|| Capture::beside(&command.log))
-            .transpose()
-            .map_err(log_error)?;
-        let stdout = match &capture {
-            Some(capture) => capture.writer(),
-            None => log.try_clone(),
-        };
-        let around = Around {
-            cwd: command.cwd.as_deref(),
-            env: &command.env,
-            stdin: &command.stdin,
-            stdout: stdout.map_err(log_error)?,
-            stderr: log.try_clone().map_err(log_error)?,
-        };
-
-        let oom_before = self.oom_counters.read();
-        let began = seconds_since_boot();
-        let started = launch::launch(&program, around)?;
-        let limits = Limits {
-            timeout: command.timeout,
-            stop,
-            wrote_too_much: &|| capture.as_ref().map_or(Ok(false), Capture::is_too_large),
-            grace: self.grace,
-        };
-        let watched = watch(&started, &limits).map_err(lost_track)?;
-        let pid = started.leader.pid().as_raw_nonzero().get();
-        if watched.survivors.contains(&pid) {
-            let command = command.display();
-            return Err(ExecError::Unkillable { command, pid });
-        }
-        let seconds = seconds_since_boot() - began;
-        let oom_kills = self.oom_counters.read().since(oom_before);
-        let ended = started.leader.reap().map_err(lost_track)?;
-        children::reap_orphans_now_and_then();
-
-        let stdout = match capture {
-            Some(capture) if capture.is_too_large().map_err(log_error)? => {
-                capture.move_to(&mut log, TOO_LARGE_SAMPLE).map_err(log_error)?;
-                return Err(ExecError::CaptureTooLarge {
-                    command: command.display(),
-                    limit: CAPTURE_LIMIT,
-                });
-            }
-            Some(capture) => {
-                let bytes = capture.move_to(&mut log, CAPTURE_LIMIT).map_err(log_error)?;
-                Some(String::from_utf8_lossy(&bytes).into_owned())
-            }
+        refuse_when_stopped(command, stop)?;
+        let keeper = self.keeper.get();
+        let prepared = Prepared::new(command, keeper.is_some())?;
+        let wrote_too_much = || prepared.wrote_too_much();
+        let limits = self.limits(command, stop, &wrote_too_much);
+        let kept = match keeper {
+            Some(keeper) => self.run_kept(keeper, &prepared, &limits)?,
             None => None,
         };
-        Ok(Exit {
-            status: ended.status,
-            stopped: watched.stopped,
-            seconds,
-            max_rss_kib: ended.max_rss_kib,
-            user_seconds: ended.user_seconds,
-            system_seconds: ended.system_seconds,
-            kernel_oom_kills: oom_kills.machine,
-            cgroup_oom_kills: oom_kills.cgroup,
-            stdout,
-            log_start,
-            survivors: watched.survivors,
-        })
+        let end = match kept {
+            Some(end) => end,
+            None => self.run_directly(&prepared, &limits)?,
+        };
+        prepared.conclude(end)
+    }
+
+    fn rejoin(&self, entry: &Entry, command: &Command, stop: &StopSignal) -> Result<Option<Exit>, ExecError> {
+        rejoin::rejoin(entry, command, self.grace, stop)
     }
 }
 
-/// How much of captured output that was too large reaches the log, to show what it was.
-const TOO_LARGE_SAMPLE: u64 = 64 << 10;
-
-/// Opens the log for appending and makes the directories above it.
-fn open_log(command: &Command) -> io::Result<File> {
-    let open = || File::options().append(true).create(true).open(&command.log);
-    match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = command.log.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            open()
-        }
-        opened => opened,
+pub(super) fn refuse_when_stopped(command: &Command, stop: &StopSignal) -> Result<(), ExecError> {
+    if stop.is_requested() {
+        let command = command.display();
+        return Err(ExecError::StopRequested { command });
     }
+    Ok(())
 }
 
-/// Time since boot, suspended time included.
-fn seconds_since_boot() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to memory of ours of the right type; the clock exists on every Linux of this century.
-    unsafe {
-        libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time);
-    }
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+pub(super) fn lost_track(command: &Command, source: io::Error) -> ExecError {
+    let command = command.display();
+    ExecError::Wait { command, source }
+}
+
+pub(super) fn unkillable(command: &Command, pid: i32) -> ExecError {
+    let command = command.display();
+    ExecError::Unkillable { command, pid }
 }

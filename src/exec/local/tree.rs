@@ -23,7 +23,7 @@ use crate::exec::{StopLevel, StopSignal};
 /// killed, because it is another user's or hangs in the kernel.
 pub(super) fn end(started: &Started, grace: Duration, stop: &StopSignal) -> io::Result<Vec<i32>> {
     let ended = end_tree(started, grace, stop);
-    if ended.is_err() {
+    if ended.is_err() && started.leader.is_child() {
         // The tree cannot be seen; the group can be ended blindly.
         let _ = rustix::process::kill_process_group(started.leader.pid(), Signal::KILL);
     }
@@ -68,11 +68,8 @@ impl<'a> ProcessTree<'a> {
         ProcessTree {
             leader: &started.leader,
             leader_pid,
-            // It is not reaped, so it is there; were it not, nothing would be known of its age.
-            leader_started: process_table::read_one(leader_pid)
-                .ok()
-                .flatten()
-                .map_or(0, |leader| leader.started),
+            // Unknown only where the table cannot be read: nothing is known of its age then.
+            leader_started: started.leader.name().map_or(0, |name| name.started),
             command_id: &started.command_id,
             known: HashMap::new(),
             strangers: HashSet::new(),
@@ -85,10 +82,12 @@ impl<'a> ProcessTree<'a> {
     fn ask_to_end(&mut self) -> io::Result<()> {
         let members = self.members()?;
         // The group first, in one call: a process that forks meanwhile cannot slip through.
-        let leader_pid = self.leader.pid();
-        let _ = rustix::process::kill_process_group(leader_pid, Signal::TERM);
+        let whole_group = self.leader.is_child();
+        if whole_group {
+            let _ = rustix::process::kill_process_group(self.leader.pid(), Signal::TERM);
+        }
         for member in members.iter().filter(|member| !member.ended) {
-            if member.group != self.leader_pid {
+            if !whole_group || member.group != self.leader_pid {
                 self.signal(member, Signal::TERM);
             }
             // A stopped process cannot act on TERM before it goes on.
@@ -170,10 +169,13 @@ impl<'a> ProcessTree<'a> {
         let mut others = process_table::read_all()?;
         others.retain(|process| process.pid > 1 && process.pid != own_pid && process.started >= self.leader_started);
         let mut members: HashMap<i32, Process> = HashMap::new();
+        // Of another's child only the start time tells it from a later process of that pid.
+        let (pid, started) = (self.leader_pid, self.leader_started);
+        let is_leader = |process: &Process| process.pid == pid && (started == 0 || process.started == started);
         loop {
             let before = members.len();
             others.retain(|process| {
-                let belongs = process.pid == self.leader_pid
+                let belongs = is_leader(process)
                     || self.known.get(&process.pid) == Some(&process.started)
                     || members.contains_key(&process.parent)
                     || members.contains_key(&process.group)

@@ -1,5 +1,6 @@
 //! Runs real processes. Nothing here depends on how fast they are: where a moment matters, a process announces it in a file.
 
+mod kept;
 mod look_up;
 mod running;
 mod stopping;

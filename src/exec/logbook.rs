@@ -1,0 +1,498 @@
+//! The logbook of an attempt: which commands were started, and how they ended, written down by whoever is left to see it.
+//!
+//! One line of JSON each. A command's start and end are written by the process that waits for it, so that an end is on file
+//! before anybody is told of it. Several processes may append, and each may be killed in the middle of a line: a line is
+//! therefore written between two newlines and in one call, and what is not a whole line is passed over when reading. Nothing is
+//! ever synced: what is here only counts while the machine stays up, and a killed process takes nothing of the page cache along.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::exec::Stopped;
+
+/// Where a command's start and end are written down, and what it is called there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The logbook's file, which exists.
+    pub logbook: PathBuf,
+    /// The caller's own name for the command.
+    pub label: String,
+}
+
+/// What a logbook says of one command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The command's id, which no other command has.
+    pub id: String,
+    /// The caller's name for it.
+    pub label: String,
+    /// Its process.
+    pub process: ProcessName,
+    /// The process that waited for it first.
+    pub keeper: ProcessName,
+    /// When it was started, in seconds since the machine was booted.
+    pub began: f64,
+    /// Its log.
+    pub log: PathBuf,
+    /// The log's length before it wrote anything, in bytes.
+    pub log_start: u64,
+    /// Where its standard output is kept, when that is captured.
+    pub capture: Option<PathBuf>,
+    /// Why somebody began to stop it.
+    pub stopped: Option<Why>,
+    /// How it ended; `None` while nobody has seen its end.
+    pub end: Option<End>,
+    /// Whether its captured output has joined the log.
+    pub taken: bool,
+}
+
+/// A process, named so that no later one is taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessName {
+    /// Its process id.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub started: u64,
+}
+
+/// Why a command was stopped, as a logbook knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It ran longer than its timeout.
+    Timeout,
+    /// A stop was requested.
+    Interrupted,
+    /// It wrote more than is captured.
+    TooMuch,
+}
+
+impl Why {
+    /// The reason as an [`Exit`](crate::exec::Exit) gives it.
+    pub(super) fn stopped(self) -> Option<Stopped> {
+        match self {
+            Why::Timeout => Some(Stopped::Timeout),
+            Why::Interrupted => Some(Stopped::Interrupted),
+            Why::TooMuch => None,
+        }
+    }
+}
+
+/// The end of a command, as it was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Its exit code, when it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Why it was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+    /// How long it ran, in seconds.
+    pub seconds: f64,
+    /// Its largest resident memory, in KiB.
+    pub max_rss_kib: u64,
+    /// Processor time in the command, in seconds.
+    pub user_seconds: f64,
+    /// Processor time in the kernel for it, in seconds.
+    pub system_seconds: f64,
+    /// Processes that the kernel killed meanwhile for want of memory, on the whole machine.
+    pub machine_oom_kills: u64,
+    /// The same in its control group.
+    pub cgroup_oom_kills: u64,
+    /// The length of its log when it had ended, in bytes.
+    pub log_end: u64,
+    /// What a stop could not end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub survivors: Vec<i32>,
+    /// When that was, in milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// The beginning of a command, as a logbook keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) process: ProcessName,
+    pub(super) keeper: ProcessName,
+    pub(super) began: f64,
+    pub(super) log: PathBuf,
+    pub(super) log_start: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) capture: Option<PathBuf>,
+}
+
+/// One line of a logbook.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// What the logbook belongs to: text of the caller's, the boot of the machine, and the directory it lies in.
+    Title {
+        text: String,
+        boot: String,
+        place: (u64, u64),
+    },
+    /// A command was started.
+    Start(Start),
+    /// Somebody begins to stop a command.
+    Stop { id: String, why: Why },
+    /// A command has ended.
+    End { id: String, end: End },
+    /// A command's captured output has joined the log.
+    Taken { id: String },
+}
+
+/// The logbook of one attempt at something.
+#[derive(Debug)]
+pub struct Logbook {
+    path: PathBuf,
+}
+
+impl Logbook {
+    /// A new logbook in a new directory of its own, in place of any older one. `title` says what it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or the file cannot be made.
+    pub fn create(directory: &Path, title: &str) -> io::Result<Logbook> {
+        // The commands of an older one may still be writing to it: they keep the file that they know.
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(directory)?,
+        }
+        let path = directory.join(FILE_NAME);
+        let title = Line::Title {
+            text: title.to_owned(),
+            boot: boot_id().to_owned(),
+            place: place_of(directory)?,
+        };
+        append(&mut File::options().append(true).create_new(true).open(&path)?, &title)?;
+        Ok(Logbook { path })
+    }
+
+    /// The logbook in this directory and its entries, in the order of their starts; `None` when there is none, when its title is
+    /// another one, when it was copied here, or when the machine has been booted since: what it tells of is gone then, and of
+    /// what was done nobody knows how much reached the disk.
+    ///
+    /// # Errors
+    ///
+    /// When the file is there but cannot be read.
+    pub fn open(directory: &Path, title: &str) -> io::Result<Option<(Logbook, Vec<Entry>)>> {
+        let logbook = Logbook {
+            path: directory.join(FILE_NAME),
+        };
+        let text = match fs::read(&logbook.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let place = place_of(directory)?;
+        let is_ours = lines(&text).next().is_some_and(|line| match line {
+            Line::Title {
+                text,
+                boot,
+                place: recorded,
+            } => text == title && boot == boot_id() && recorded == place,
+            _ => false,
+        });
+        Ok(is_ours.then(|| (logbook, entries(&text))))
+    }
+
+    /// Its file, for a [`Note`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it with everything that was kept for it. Nothing happens when that is impossible: it is only litter.
+    pub fn discard(&self) {
+        if let Some(directory) = self.path.parent() {
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+}
+
+const FILE_NAME: &str = "commands";
+
+/// Appends one line.
+pub(super) fn append(file: &mut File, line: &Line) -> io::Result<()> {
+    let mut bytes = b"\n".to_vec();
+    serde_json::to_writer(&mut bytes, line)?;
+    bytes.push(b'\n');
+    // One call for all of it, so that lines of several writers do not mix.
+    file.write_all(&bytes)
+}
+
+/// Appends one line to the logbook at `path`.
+pub(super) fn append_to(path: &Path, line: &Line) -> io::Result<()> {
+    append(&mut File::options().append(true).open(path)?, line)
+}
+
+/// What the logbook at `path` says of one command.
+pub(super) fn entry(path: &Path, id: &str) -> io::Result<Option<Entry>> {
+    Ok(entries(&fs::read(path)?).into_iter().find(|entry| entry.id == id))
+}
+
+/// A logbook that is read again and again for the end of one command.
+pub(super) struct EndWatch<'a> {
+    file: File,
+    id: &'a str,
+    /// Everything before this has been read and is whole lines.
+    position: u64,
+}
+
+impl<'a> EndWatch<'a> {
+    pub(super) fn new(path: &Path, id: &'a str) -> io::Result<Self> {
+        Ok(EndWatch {
+            file: File::open(path)?,
+            id,
+            position: 0,
+        })
+    }
+
+    /// The command's end, if it is on file by now.
+    pub(super) fn look(&mut self) -> io::Result<Option<End>> {
+        let length = self.file.metadata()?.len();
+        let mut fresh = vec![0; usize::try_from(length.saturating_sub(self.position)).unwrap_or(0)];
+        self.file.read_exact_at(&mut fresh, self.position)?;
+        let Some(last_newline) = fresh.iter().rposition(|&byte| byte == b'\n') else {
+            return Ok(None);
+        };
+        fresh.truncate(last_newline + 1);
+        self.position += fresh.len() as u64;
+        Ok(lines(&fresh).find_map(|line| match line {
+            Line::End { id, end } if id == self.id => Some(end),
+            _ => None,
+        }))
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+fn entries(text: &[u8]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for line in lines(text) {
+        match line {
+            Line::Title { .. } => {}
+            Line::Start(start) => entries.push(start.into()),
+            Line::Stop { id, why } => change(&mut entries, &id, |entry| entry.stopped = Some(why)),
+            Line::End { id, end } => change(&mut entries, &id, |entry| entry.end = Some(end)),
+            Line::Taken { id } => change(&mut entries, &id, |entry| entry.taken = true),
+        }
+    }
+    for entry in &mut entries {
+        // Who began to stop it is not always who saw the end.
+        if let Some(end) = &mut entry.end {
+            end.why = end.why.or(entry.stopped);
+        }
+    }
+    entries
+}
+
+fn change(entries: &mut [Entry], id: &str, change: impl FnOnce(&mut Entry)) {
+    // What tells of a command is near its start, and starts are in order.
+    if let Some(entry) = entries.iter_mut().rev().find(|entry| entry.id == id) {
+        change(entry);
+    }
+}
+
+impl From<Start> for Entry {
+    fn from(start: Start) -> Self {
+        Entry {
+            id: start.id,
+            label: start.label,
+            process: start.process,
+            keeper: start.keeper,
+            began: start.began,
+            log: start.log,
+            log_start: start.log_start,
+            capture: start.capture,
+            stopped: None,
+            end: None,
+            taken: false,
+        }
+    }
+}
+
+/// Which directory this is, whatever it is called: a run may be moved while it runs, but a copy of it is another run.
+fn place_of(directory: &Path) -> io::Result<(u64, u64)> {
+    let metadata = directory.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Which boot of the machine this is; empty where the kernel does not say.
+fn boot_id() -> &'static str {
+    static BOOT_ID: LazyLock<String> = LazyLock::new(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    });
+    &BOOT_ID
+}
+
+/// Now, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    // A clock before 1970 is no clock.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl End {
+    /// The end of a command that somebody ended and nobody saw end, after it had run for `seconds`.
+    pub(super) fn of_stopped(why: Why, seconds: f64) -> End {
+        End {
+            code: None,
+            signal: Some(libc::SIGTERM),
+            why: Some(why),
+            seconds,
+            max_rss_kib: 0,
+            user_seconds: 0.0,
+            system_seconds: 0.0,
+            machine_oom_kills: 0,
+            cgroup_oom_kills: 0,
+            log_end: u64::MAX,
+            survivors: Vec::new(),
+            unix_ms: unix_ms(),
+        }
+    }
+
+    /// How long ago that was; nothing when the clock has been set back since.
+    pub fn ago(&self) -> Duration {
+        Duration::from_millis(unix_ms().saturating_sub(self.unix_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assert_fs::TempDir;
+
+    fn start(id: &str) -> Line {
+        Line::Start(Start {
+            id: id.into(),
+            label: format!("label of {id}"),
+            process: ProcessName { pid: 7, started: 70 },
+            keeper: ProcessName { pid: 5, started: 50 },
+            began: 1.5,
+            log: "logs/train.log".into(),
+            log_start: 12,
+            capture: None,
+        })
+    }
+
+    fn end(code: i32) -> End {
+        End {
+            code: Some(code),
+            signal: None,
+            why: None,
+            seconds: 0.25,
+            max_rss_kib: 900,
+            user_seconds: 0.1,
+            system_seconds: 0.1,
+            machine_oom_kills: 0,
+            cgroup_oom_kills: 0,
+            log_end: 99,
+            survivors: vec![],
+            unix_ms: 1,
+        }
+    }
+
+    fn ended(id: &str, code: i32) -> Line {
+        Line::End {
+            id: id.into(),
+            end: end(code),
+        }
+    }
+
+    fn logbook(dir: &TempDir, lines: &[Line]) -> Logbook {
+        let logbook = Logbook::create(&dir.path().join("train.1"), "train 1").unwrap();
+        for line in lines {
+            append_to(logbook.path(), line).unwrap();
+        }
+        logbook
+    }
+
+    fn read(dir: &TempDir) -> Vec<Entry> {
+        Logbook::open(&dir.path().join("train.1"), "train 1")
+            .unwrap()
+            .unwrap()
+            .1
+    }
+
+    #[test]
+    fn starts_and_ends_are_read_back_as_they_were_written() {
+        let dir = TempDir::new().unwrap();
+        let stop = Line::Stop {
+            id: "b".into(),
+            why: Why::Timeout,
+        };
+        logbook(&dir, &[start("a"), start("b"), ended("a", 3), stop, ended("b", 0)]);
+        let read = read(&dir);
+        assert_eq!(read[0].end, Some(end(3)));
+        assert_eq!((read[0].label.as_str(), read[0].process.started), ("label of a", 70));
+        assert_eq!(read[1].end.as_ref().unwrap().why, Some(Why::Timeout));
+    }
+
+    #[test]
+    fn a_line_that_was_torn_takes_no_other_along() {
+        let dir = TempDir::new().unwrap();
+        let book = logbook(&dir, &[start("a"), start("b")]);
+        let mut file = File::options().append(true).open(book.path()).unwrap();
+        file.write_all(b"\n{\"end\":{\"id\":\"a\",\"end\":{\"code\":0,\"sec")
+            .unwrap();
+        assert!(read(&dir).iter().all(|entry| entry.end.is_none()));
+        append(&mut file, &ended("b", 4)).unwrap();
+        let read = read(&dir);
+        assert_eq!(read[0].end, None);
+        assert_eq!(read[1].end, Some(end(4)));
+    }
+
+    #[test]
+    fn a_logbook_of_something_else_or_of_another_boot_or_a_copy_is_not_taken() {
+        let dir = TempDir::new().unwrap();
+        let book = logbook(&dir, &[start("a")]);
+        let place = dir.path().join("train.1");
+        assert!(Logbook::open(&place, "train 2").unwrap().is_none());
+        assert!(Logbook::open(&dir.path().join("none"), "train 1").unwrap().is_none());
+
+        let copy = dir.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        fs::copy(book.path(), copy.join(FILE_NAME)).unwrap();
+        assert!(Logbook::open(&copy, "train 1").unwrap().is_none());
+        let moved = dir.path().join("moved");
+        fs::rename(&place, &moved).unwrap();
+        assert!(Logbook::open(&moved, "train 1").unwrap().is_some());
+
+        let text = fs::read_to_string(moved.join(FILE_NAME)).unwrap();
+        fs::write(moved.join(FILE_NAME), text.replace(boot_id(), "an-earlier-boot")).unwrap();
+        assert!(Logbook::open(&moved, "train 1").unwrap().is_none());
+    }
+
+    #[test]
+    fn the_end_is_seen_when_it_comes_and_not_before_its_line_is_whole() {
+        let dir = TempDir::new().unwrap();
+        let book = logbook(&dir, &[start("a")]);
+        let mut watch = EndWatch::new(book.path(), "a").unwrap();
+        assert_eq!(watch.look().unwrap(), None);
+        append_to(book.path(), &ended("b", 1)).unwrap();
+        let mut line = b"\n".to_vec();
+        serde_json::to_writer(&mut line, &ended("a", 2)).unwrap();
+        let mut file = File::options().append(true).open(book.path()).unwrap();
+        file.write_all(&line[..30]).unwrap();
+        assert_eq!(watch.look().unwrap(), None);
+        file.write_all(&line[30..]).unwrap();
+        file.write_all(b"\n").unwrap();
+        assert_eq!(watch.look().unwrap(), Some(end(2)));
+    }
+}
