@@ -71,6 +71,20 @@ pub enum StateError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The result of a phase could not be recorded, so it must not start.
+    NoRoom {
+        /// The state file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another host goes on with the run, although this one had it.
+    TakenOver {
+        /// The state file.
+        path: PathBuf,
+        /// Who has it now, as far as is known.
+        owner: Box<Owner>,
+    },
     /// Writing failed.
     Io {
         /// What was being done, as in "cannot …".
@@ -117,6 +131,16 @@ impl StateError {
             StateError::Locked { owner, path } => {
                 format!("{} is in use by {owner}. Nothing was changed.", path.display())
             }
+            StateError::NoRoom { path, source } => format!(
+                "{}: {source} (64 KiB are needed to be able to record a result). Nothing was started.",
+                path.display()
+            ),
+            StateError::TakenOver { path, owner } => {
+                format!(
+                    "{} was taken over by {owner}. Nothing new is started here.",
+                    path.display()
+                )
+            }
             StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
@@ -151,7 +175,8 @@ impl StateError {
             StateError::Syntax(error) => Some(error.remedy.clone()),
             StateError::NewerVersion { .. } => Some("update this program, or use the one that wrote it".to_owned()),
             StateError::Locked { .. } => Some("wait for it to end, or stop it".to_owned()),
-            StateError::Io { source, .. } => match source.kind() {
+            StateError::TakenOver { .. } => Some("let that one go on, or stop it and resume".to_owned()),
+            StateError::Io { source, .. } | StateError::NoRoom { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("make room on that file system, then resume".to_owned())
                 }

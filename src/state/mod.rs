@@ -9,19 +9,25 @@
 //! (except the words a phase may have), no scripts, no processes, no terminal.
 
 mod check;
+mod crc;
 mod disk;
 mod document;
 mod error;
 mod event;
+mod journal;
 mod line;
 mod lock;
 mod merge;
 mod model;
 mod owner;
+mod page;
+mod record;
+mod recovery;
+mod segment;
 mod status;
 mod store;
 pub mod value;
-mod watch;
+mod view;
 
 pub use error::{StateError, SyntaxError};
 pub use event::{Change, Event, key_problem};
