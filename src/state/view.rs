@@ -82,6 +82,8 @@ pub(super) struct View {
     shown: PathBuf,
     directory: PathBuf,
     known: Option<Vec<u8>>,
+    /// Whether it is known that there is no file.
+    absent: bool,
     mark: Option<Mark>,
     /// Whether an equal mark means an equal content.
     sure: bool,
@@ -117,6 +119,7 @@ impl View {
             shown,
             directory,
             known: None,
+            absent: false,
             mark: None,
             sure: false,
             unclear: None,
@@ -145,6 +148,7 @@ impl View {
 
     /// Takes note of what is there.
     pub(super) fn set_known(&mut self, bytes: Option<Vec<u8>>) {
+        self.absent = bytes.is_none();
         self.known = bytes;
         self.mark = None;
         self.sure = false;
@@ -185,6 +189,9 @@ impl View {
             Err(error) => return Err(unreadable(&*self.disk, &self.file, &self.shown, error)),
         };
         if self.sure && mark.is_some() && mark == self.mark {
+            return Ok(Sighting::Same);
+        }
+        if mark.is_none() && self.absent {
             return Ok(Sighting::Same);
         }
         let bytes = match self.disk.read(&self.file, SIZE_LIMIT) {
