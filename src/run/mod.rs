@@ -21,6 +21,7 @@ mod records;
 mod recovery;
 mod resume;
 mod session;
+mod unsaved;
 
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::{CommandRequest, CommandResult};

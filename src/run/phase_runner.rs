@@ -79,6 +79,7 @@ impl PhaseRunner {
                 overrides,
                 self.devices.clone(),
             ));
+            self.session.ledger.reserve()?;
             self.session
                 .ledger
                 .update(|state| records::attempt_started(state, &name, attempt.number, &attempt.record(), fresh))?;

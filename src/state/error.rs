@@ -85,6 +85,17 @@ pub enum StateError {
         /// Who has it now, as far as is known.
         owner: Box<Owner>,
     },
+    /// Something happened that could not be recorded, however often it was tried.
+    Unsaved {
+        /// The state file.
+        path: PathBuf,
+        /// The lines of `[phases]` that say it.
+        lines: Vec<String>,
+        /// Where all of it was left instead, if that was possible.
+        spill: Option<PathBuf>,
+        /// Why it could not be recorded.
+        source: Box<StateError>,
+    },
     /// Writing failed.
     Io {
         /// What was being done, as in "cannot …".
@@ -141,6 +152,14 @@ impl StateError {
                     path.display()
                 )
             }
+            StateError::Unsaved { lines, source, .. } => {
+                let what = if lines.is_empty() {
+                    "the last event".to_owned()
+                } else {
+                    lines.join(", ")
+                };
+                format!("{what} could not be saved: {}", source.headline())
+            }
             StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
@@ -175,6 +194,26 @@ impl StateError {
             StateError::Syntax(error) => Some(error.remedy.clone()),
             StateError::NewerVersion { .. } => Some("update this program, or use the one that wrote it".to_owned()),
             StateError::Locked { .. } => Some("wait for it to end, or stop it".to_owned()),
+            StateError::Unsaved {
+                path,
+                lines,
+                spill,
+                source,
+            } => Some(if lines.is_empty() {
+                source
+                    .remedy()
+                    .unwrap_or_else(|| "mend the disk, then resume".to_owned())
+            } else {
+                let spilt = spill
+                    .as_ref()
+                    .map(|spill| format!(" (all of it is in {})", spill.display()));
+                format!(
+                    "once the disk is well again, write under [phases] of {}: {}{}",
+                    path.display(),
+                    lines.join(", "),
+                    spilt.unwrap_or_default()
+                )
+            }),
             StateError::TakenOver { .. } => Some("let that one go on, or stop it and resume".to_owned()),
             StateError::Io { source, .. } | StateError::NoRoom { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -25,6 +25,9 @@ use super::view::{Installed, Patience, Sighting, View};
 
 /// How often the state file is written anew because somebody saved it in that moment.
 const TRIES: usize = 20;
+/// How long to leave the state file alone while somebody seems to be saving it, and after it could not be replaced.
+const SAVING: Duration = Duration::from_millis(200);
+const TROUBLED: Duration = Duration::from_secs(2);
 /// Where a status waits that somebody wrote for a phase which was running.
 const WANTED: &str = "edits";
 const WANTED_KEY: &str = ".wanted";
@@ -187,7 +190,8 @@ impl Store {
         let mut changes = event.effect_on(&self.state);
         self.grant_wishes(&mut changes);
         if changes.is_empty() {
-            return self.show_if_due();
+            self.show_when_due();
+            return Ok(());
         }
         self.write_down(&event.verb, &changes, event.needs_sync())?;
         for change in changes.iter().filter(|change| change.section == PHASES) {
@@ -197,7 +201,8 @@ impl Store {
                 self.running.remove(&change.key);
             }
         }
-        self.show_if_due()
+        self.show_when_due();
+        Ok(())
     }
 
     /// Makes sure that there is room to record the result of a phase that is about to start.
@@ -228,7 +233,7 @@ impl Store {
     /// [`StateError::IsDirectory`] when nothing can be said about the file.
     pub fn refresh(&mut self) -> Result<Vec<String>, StateError> {
         self.take_in(Patience::Later)?;
-        self.show_if_due()?;
+        self.show_when_due();
         Ok(self.take_notes())
     }
 
@@ -243,6 +248,32 @@ impl Store {
     /// How long it is until the state file should be brought up to date; nothing while it is.
     pub fn show_in(&self) -> Option<Duration> {
         self.stale.then(|| self.view.due().saturating_sub(self.disk.clock()))
+    }
+
+    /// Brings the state file up to date if [`Store::show_in`] says that it is time. That it cannot be is worth a note,
+    /// no more: the truth is in the journal.
+    pub fn show_when_due(&mut self) {
+        if self.show_in().is_none_or(|time| !time.is_zero()) {
+            return;
+        }
+        match self.show_with(Patience::Later) {
+            Ok(()) => {
+                self.trouble = None;
+                if self.stale {
+                    self.view.postpone(SAVING);
+                }
+            }
+            Err(error) => {
+                let trouble = error.headline();
+                if self.trouble.as_ref() != Some(&trouble) {
+                    self.notes.push(format!(
+                        "the state file lags behind, the journal has everything: {trouble}"
+                    ));
+                }
+                self.trouble = Some(trouble);
+                self.view.postpone(TROUBLED);
+            }
+        }
     }
 
     /// What the user should hear about edits by hand and about the file system, each once.
@@ -264,7 +295,7 @@ impl Store {
         let entry = Entry { verb, changes, sync };
         let written = self.journal.record(&self.state, entry);
         self.notes.extend(self.journal.take_notes());
-        written.map_err(failure("write the journal in", &self.private_directory, true))?;
+        written.map_err(failure("write the journal in", &self.private_directory, false))?;
         for change in changes {
             self.state.apply(change);
         }
@@ -300,30 +331,6 @@ impl Store {
             });
         }
         changes.extend(granted);
-    }
-
-    fn show_if_due(&mut self) -> Result<(), StateError> {
-        if self.show_in().is_none_or(|time| !time.is_zero()) {
-            return Ok(());
-        }
-        match self.show_with(Patience::Later) {
-            Ok(()) => {
-                self.trouble = None;
-                Ok(())
-            }
-            // The truth is in the journal; that the file lags behind is worth a word, not a stop.
-            Err(error) => {
-                let trouble = error.headline();
-                if self.trouble.as_ref() != Some(&trouble) {
-                    self.notes.push(format!(
-                        "the state file lags behind, the journal has everything: {trouble}"
-                    ));
-                }
-                self.trouble = Some(trouble);
-                self.view.postpone();
-                Ok(())
-            }
-        }
     }
 
     fn show_with(&mut self, patience: Patience) -> Result<(), StateError> {

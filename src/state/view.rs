@@ -91,6 +91,7 @@ pub(super) struct View {
     kept: Vec<Kept>,
     /// When the file was replaced last, and how long that took.
     replaced: Option<(Duration, Duration)>,
+    not_before: Duration,
     number: u32,
 }
 
@@ -125,6 +126,7 @@ impl View {
             unclear: None,
             kept: Vec::new(),
             replaced: None,
+            not_before: Duration::ZERO,
             number: 0,
         };
         view.find_kept();
@@ -136,9 +138,9 @@ impl View {
         &self.file
     }
 
-    /// Puts the next try off, after one that failed.
-    pub(super) fn postpone(&mut self) {
-        self.replaced = Some((self.disk.clock(), SHORTEST_INTERVAL));
+    /// Puts the next try off.
+    pub(super) fn postpone(&mut self, time: Duration) {
+        self.not_before = self.disk.clock() + time;
     }
 
     /// The content that was taken in or written last.
@@ -157,10 +159,8 @@ impl View {
 
     /// When the file may be replaced next, by the disk's clock.
     pub(super) fn due(&self) -> Duration {
-        let Some((at, cost)) = self.replaced else {
-            return Duration::ZERO;
-        };
-        at + SHORTEST_INTERVAL.max(cost * COST_SHARE)
+        let next = |(at, cost): (Duration, Duration)| at + SHORTEST_INTERVAL.max(cost * COST_SHARE);
+        self.replaced.map_or(Duration::ZERO, next).max(self.not_before)
     }
 
     /// Looks what became of the file, and of those that were replaced.
