@@ -8,6 +8,7 @@ use super::*;
 
 mod edits;
 mod failures;
+mod simulation;
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {
