@@ -16,6 +16,8 @@ use super::recovery::Stamp;
 /// The last line.
 pub(super) const END: &str = "# end of state";
 const STAMP_COMMENT: &str = "# journal=";
+/// How a stamp begins, wherever it stands.
+const STAMP_START: &[u8] = b"journal=j-";
 const METADATA: &str = "metadata";
 const STAMP_KEY: &str = "journal";
 
@@ -51,6 +53,9 @@ pub(super) fn judge(bytes: &[u8], shown: &Path) -> Page {
         Ok(understood) => understood,
         Err(error @ StateError::NewerVersion { .. }) => return Page::Wrong(error),
         Err(error) if marks.ended => return Page::Wrong(error),
+        Err(error) if bytes.windows(STAMP_START.len()).any(|part| part == STAMP_START) => {
+            return Page::Cut(format!("{} ({})", cut_short(shown), error.headline()));
+        }
         Err(error) => return Page::Cut(error.to_string()),
     };
     let stamp = take_stamp(&mut state).or(marks.stamp);
@@ -58,11 +63,15 @@ pub(super) fn judge(bytes: &[u8], shown: &Path) -> Page {
     match stamp {
         Some(stamp) if marks.ended => Page::Whole(Content { state, stamp }),
         None if marks.ended || bytes.ends_with(b"\n") => Page::Loose(state),
-        _ => Page::Cut(format!(
-            "{} ends before its `{END}` line: it was cut short or is half saved",
-            shown.display()
-        )),
+        _ => Page::Cut(cut_short(shown)),
     }
+}
+
+fn cut_short(shown: &Path) -> String {
+    format!(
+        "{} ends before its `{END}` line: it was cut short or is half saved",
+        shown.display()
+    )
 }
 
 /// Reads a text beside which there is no journal: all that it says counts.
