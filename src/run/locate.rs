@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::STATE_FILE;
+use crate::state::exists;
 
 /// A run that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
     let path = Path::new(asked);
     if path.is_dir() {
         let run = in_directory(path);
-        return if run.state_file.symlink_metadata().is_ok() {
+        return if exists(&run.state_file) {
             Ok(run)
         } else {
             Err(LocateError::NoStateFile { directory: path.into() })
@@ -115,9 +116,7 @@ pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
         Err(error) => return Err(LocateError::Unreadable(error)),
     };
     let directories = entries.filter_map(|e| Some(e.ok()?.path()));
-    let runs = directories
-        .map(|d| in_directory(&d))
-        .filter(|r| r.state_file.symlink_metadata().is_ok());
+    let runs = directories.map(|d| in_directory(&d)).filter(|r| exists(&r.state_file));
     let mut aged: Vec<(u64, PathBuf, RunPath)> =
         runs.map(|r| (started(&r.state_file), r.directory.clone(), r)).collect();
     aged.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));

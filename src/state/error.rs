@@ -96,6 +96,22 @@ pub enum StateError {
         /// Why it could not be recorded.
         source: Box<StateError>,
     },
+    /// The journal does not reach back, or forward, to that event.
+    NoSuchMoment {
+        /// The state file.
+        path: PathBuf,
+        /// The first moment there is.
+        first: u64,
+        /// The last event there is.
+        last: u64,
+    },
+    /// An event cannot be taken back.
+    CannotUndo {
+        /// The state file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// Writing failed.
     Io {
         /// What was being done, as in "cannot …".
@@ -160,6 +176,15 @@ impl StateError {
                 };
                 format!("{what} could not be saved: {}", source.headline())
             }
+            StateError::NoSuchMoment { path, first, last } => {
+                format!("the history of {} goes from event {first} to {last}", path.display())
+            }
+            StateError::CannotUndo { path, why } => {
+                format!(
+                    "{}: nothing can be taken back: {why}. Nothing was changed.",
+                    path.display()
+                )
+            }
             StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
@@ -214,6 +239,9 @@ impl StateError {
                     spilt.unwrap_or_default()
                 )
             }),
+            StateError::NoSuchMoment { .. } | StateError::CannotUndo { .. } => {
+                Some("`jumar history` lists the events with their numbers".to_owned())
+            }
             StateError::TakenOver { .. } => Some("let that one go on, or stop it and resume".to_owned()),
             StateError::Io { source, .. } | StateError::NoRoom { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

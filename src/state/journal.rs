@@ -72,7 +72,7 @@ struct Other {
 }
 
 impl Journal {
-    /// Begins a segment that goes on from those that are there.
+    /// Begins a segment that goes on from those that are there, and records what was joined from others.
     ///
     /// # Errors
     /// What the system said; there is no new segment then.
@@ -82,6 +82,7 @@ impl Journal {
         present: Vec<Present>,
         seq: u64,
         state: &State,
+        joined: &[Change],
     ) -> io::Result<Self> {
         let others = present.into_iter().map(|present| Other {
             seen: present.seen,
@@ -99,7 +100,13 @@ impl Journal {
             taken_over: false,
         };
         journal.disk.make_directory(&journal.directory.join(HISTORY))?;
-        journal.start_segment(state, None)?;
+        if joined.is_empty() {
+            journal.start_segment(state, None)?;
+        } else {
+            // At once with the segment, because what they come from is no leaf from then on.
+            let (verb, changes, sync) = ("joined", joined, true);
+            journal.record(state, Entry { verb, changes, sync })?;
+        }
         journal.fill_ballast();
         Ok(journal)
     }

@@ -117,7 +117,7 @@ pub(super) fn user_name(number: u32) -> String {
     format!("user {number}")
 }
 
-fn user() -> String {
+pub(super) fn user() -> String {
     ["USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use super::disk::{Disk, failure};
 use super::error::StateError;
+use super::event::Change;
 use super::model::State;
 use super::record::Record;
 use super::segment::{NoSegment, Seen, Segment};
@@ -83,23 +84,22 @@ pub(super) struct Recovered {
 }
 
 impl Recovered {
-    /// Puts the completions that stand beside the state into it, and counts them.
-    pub(super) fn join_into(&self, state: &mut State) -> usize {
-        let mut count = 0;
+    /// What the completions that stand beside the state change in it.
+    pub(super) fn joined_changes(&self, state: &State) -> Vec<Change> {
+        let mut state = state.clone();
+        let mut all = Vec::new();
         for record in &self.joined {
-            let news = |state: &State| {
-                let completed = record.changes().filter(|change| change.completes());
-                completed
-                    .filter(|change| state.get(&change.section, &change.key) != change.value.as_deref())
-                    .count()
+            let is_news = |change: &Change| {
+                change.completes() && state.get(&change.section, &change.key) != change.value.as_deref()
             };
-            let new = news(state);
-            if new > 0 {
-                record.changes().for_each(|change| state.apply(change));
-                count += new;
+            if record.changes().any(is_news) {
+                for change in record.changes() {
+                    state.apply(change);
+                    all.push(change.clone());
+                }
             }
         }
-        count
+        all
     }
 }
 

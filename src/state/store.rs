@@ -146,7 +146,7 @@ impl Store {
         mut state: State,
         lock: Option<Lock>,
     ) -> Result<Store, StateError> {
-        recovered.join_into(&mut state);
+        let joined = recovered.joined_changes(&state);
         let mut notes: Vec<String> = lock.iter().flat_map(|lock| lock.warning.clone()).collect();
         notes.append(&mut recovered.notes);
         let begun = Journal::begin(
@@ -155,8 +155,10 @@ impl Store {
             recovered.present,
             recovered.seq,
             &state,
+            &joined,
         );
         let journal = begun.map_err(failure("write the journal in", &private_directory, true))?;
+        joined.iter().for_each(|change| state.apply(change));
         let view = View::new(Arc::clone(&disk), file, shown.clone(), private_directory.clone());
         Ok(Store {
             disk,
@@ -485,10 +487,16 @@ fn read_at(disk: &dyn Disk, file: &Path, shown: &Path, private_directory: &Path)
         .map_err(|error| unreadable(disk, file, shown, error));
     let Some(mut state) = recovered.state.clone() else {
         let mut state = page::import(&bytes?, shown)?;
-        recovered.join_into(&mut state);
+        recovered
+            .joined_changes(&state)
+            .iter()
+            .for_each(|change| state.apply(change));
         return Ok(state);
     };
-    recovered.join_into(&mut state);
+    recovered
+        .joined_changes(&state)
+        .iter()
+        .for_each(|change| state.apply(change));
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
@@ -526,6 +534,13 @@ fn refuse_mistakes(bytes: &[u8], shown: &Path) -> Result<(), StateError> {
     }
 }
 
+/// Whether there is a state: the file, or a journal from which it can be made.
+pub fn exists(state_file: &Path) -> bool {
+    let (file, directory) = places(state_file);
+    let has_segment = |names: Vec<String>| names.iter().any(|name| recovery::is_segment(name));
+    RealDisk.mark(&file).is_ok() || RealDisk.list(&directory).is_ok_and(has_segment)
+}
+
 /// Who has the run of this state file in use now, asked without taking its lock; `None` when nobody has.
 pub fn holder(state_file: &Path) -> Option<Owner> {
     let file = disk::resolve(state_file).ok()?;
@@ -533,7 +548,7 @@ pub fn holder(state_file: &Path) -> Option<Owner> {
 }
 
 /// The file behind all links, and its private directory.
-fn places(state_file: &Path) -> (PathBuf, PathBuf) {
+pub(super) fn places(state_file: &Path) -> (PathBuf, PathBuf) {
     // A path that leads nowhere is told by the first look at it.
     let file = disk::resolve(state_file).unwrap_or_else(|_| state_file.to_owned());
     let directory = disk::private_directory(&file);
