@@ -149,6 +149,11 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         .map_err(|error| stopped(&session).unwrap_or_else(|| error.into()))
         .and_then(|done| done);
     watcher.close();
+    if done.is_err() {
+        for note in session.ledger.close() {
+            printer.info(&note);
+        }
+    }
     if done.is_err() && !session.ledger.is_live() {
         session.directory.give_back();
     }

@@ -14,7 +14,7 @@ use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner,
 /// Shows how a walk ended; returns its exit code.
 pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &Printer) -> u8 {
     let code = code_of(session, report);
-    for note in session.ledger.take_notes() {
+    for note in session.ledger.close() {
         printer.info(&note);
     }
     if as_json {

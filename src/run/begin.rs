@@ -1,6 +1,7 @@
 //! The moment a plan becomes a run: the state file is made, or taken up again, and the ledger goes live.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::{Timestamp, ZonedDateTime};
 
@@ -55,7 +56,9 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
     );
     let store = Store::create(&directory.join(STATE_FILE), &header, first)?;
     keep_script(&store, script);
-    session.ledger.go_live(store);
+    session
+        .ledger
+        .go_live(store, Arc::clone(&session.observer), session.stop.clone());
     Ok(())
 }
 
@@ -93,7 +96,9 @@ pub fn reopen_run(
     }
     command_book::tidy(store.private_dir(), &unfinished.books());
     *session.unfinished() = unfinished;
-    session.ledger.go_live(store);
+    session
+        .ledger
+        .go_live(store, Arc::clone(&session.observer), session.stop.clone());
     Ok(notes)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::STATE_FILE;
+use crate::state::exists;
 
 /// A run that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
     // A directory that stands where the state file should is for the state to refuse.
     if path.is_dir() && !path.ends_with(STATE_FILE) {
         let run = in_directory(path);
-        return if run.state_file.symlink_metadata().is_ok() {
+        return if exists(&run.state_file) {
             Ok(run)
         } else {
             Err(LocateError::NoStateFile { directory: path.into() })
@@ -116,9 +117,7 @@ pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
         Err(error) => return Err(LocateError::Unreadable(error)),
     };
     let directories = entries.filter_map(|e| Some(e.ok()?.path()));
-    let runs = directories
-        .map(|d| in_directory(&d))
-        .filter(|r| r.state_file.symlink_metadata().is_ok());
+    let runs = directories.map(|d| in_directory(&d)).filter(|r| exists(&r.state_file));
     let mut aged: Vec<_> = runs.map(|r| (age(&r), r)).collect();
     aged.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(aged.into_iter().map(|(_, run)| run).collect())

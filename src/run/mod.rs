@@ -27,6 +27,7 @@ mod rehearsal;
 mod relocate;
 mod resume;
 mod session;
+mod unsaved;
 mod watchdog;
 
 pub use attempt::{Attempt, DeclareError};

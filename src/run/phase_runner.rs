@@ -94,6 +94,7 @@ impl PhaseRunner {
         }
         loop {
             self.attempts += 1;
+            self.session.ledger.reserve()?;
             let attempt = self.begin(unfinished.take(), std::mem::take(&mut fresh))?;
             self.session.observer.phase_started(&name, attempt.number);
             let outcome = match bodies.run(&attempt) {

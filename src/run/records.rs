@@ -188,7 +188,9 @@ pub(super) fn attempt_started(state: &State, phase: &str, number: u32, record: &
     let mut event = Event::new("started")
         .set("phases", phase, PhaseStatus::InProgress.as_str())
         .set("metadata", "last_phase_start", epoch())
-        .set("attempts", format!("{phase}.{number}"), json(record));
+        .set("attempts", format!("{phase}.{number}"), json(record))
+        // Should the power fail, nothing runs any more, and the phase is rightly pending.
+        .unsynced();
     if fresh {
         event = forget(state, phase, event);
     }
@@ -223,7 +225,9 @@ pub(super) fn attempt_continued(phase: &str, number: u32, record: &AttemptRecord
 
 /// There is more to know of an attempt.
 pub(super) fn attempt_noted(phase: &str, number: u32, record: &AttemptRecord) -> Event {
-    Event::new("noted").set("attempts", format!("{phase}.{number}"), json(record))
+    Event::new("noted")
+        .set("attempts", format!("{phase}.{number}"), json(record))
+        .unsynced()
 }
 
 /// What a completed phase declared, and the commands that its body saw: enough to go through it again on resume.
@@ -346,9 +350,11 @@ pub(super) fn step_completed(phase: &str, step: &str, value: &Value) -> Event {
     Event::new("step").set("steps", step_key(phase, step), encode(value))
 }
 
-/// A metric was measured.
+/// A metric was measured. It becomes durable with the completion of its phase; without that, it is measured again.
 pub(super) fn metric(phase: &str, name: &str, value: &Value) -> Event {
-    Event::new("metric").set("metrics", format!("{phase}.{name}"), encode(value))
+    Event::new("metric")
+        .set("metrics", format!("{phase}.{name}"), encode(value))
+        .unsynced()
 }
 
 /// A checkpoint was verified and recorded.

@@ -67,6 +67,11 @@ pub(super) fn value_problem(section: &str, key: &str, value: &str) -> Option<Str
     }
 }
 
+/// Whether a file with this version is in our own format, not in that of an older program.
+pub(super) fn is_ours(version: Option<&str>) -> bool {
+    version.and_then(compare_to_newest) == Some(Ordering::Equal)
+}
+
 /// How a version compares with the newest one, by numbers. An empty version is as good as none.
 fn compare_to_newest(version: &str) -> Option<Ordering> {
     if version.is_empty() {

@@ -1,248 +1,111 @@
-//! The only file of this room that touches the disk.
+//! The few things that the state needs of a file system. Nothing else in this room touches a file.
 //!
-//! A state file is replaced whole: written beside it, synced, renamed over it, and the directory synced. So there
-//! is at every moment either the old text or the new one, whatever dies.
+//! A trait, so that the tests can put a disk in its place that loses power, fails and is written to by others.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::OFlags;
-use rustix::io::Errno;
+mod real;
+#[cfg(test)]
+pub(super) mod simulated;
+
+pub(super) use real::{
+    RealDisk, content, create_directory, kernel_link, kernel_text, open_existing, open_lock_file, overwrite, resolve,
+};
 
 use super::error::StateError;
 
 /// The largest state file that is read, in bytes.
 pub(super) const SIZE_LIMIT: u64 = 64 << 20;
 
-/// Reads a file that is at most [`SIZE_LIMIT`] long.
-///
-/// # Errors
-/// Those of [`size`], all naming `shown`, the path as the user knows it.
-pub(super) fn read(file: &Path, shown: &Path) -> Result<Vec<u8>, StateError> {
-    let size = size(file, shown)?;
-    // Should a pipe have come in its place meanwhile, opening it must not wait for a writer.
-    let flags = OFlags::NONBLOCK.bits() as i32;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(file)
-        .map_err(|e| unreadable(e, shown))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    opened
-        .take(SIZE_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| unreadable(e, shown))?;
-    let read = bytes.len() as u64;
-    if read > SIZE_LIMIT {
-        return Err(StateError::TooLarge {
-            path: shown.to_owned(),
-            bytes: read,
-            limit: SIZE_LIMIT,
-        });
-    }
-    Ok(bytes)
+/// Operations on files. Paths are of files and directories in one directory and its private directory.
+pub(super) trait Disk: fmt::Debug + Send + Sync {
+    /// The content of a regular file that is at most `limit` bytes long (else the error is `FileTooLarge`).
+    fn read(&self, file: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    /// The names in a directory, in no order.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+    /// What can be said of a file without reading it.
+    fn mark(&self, file: &Path) -> io::Result<Mark>;
+    /// Makes a directory, when it is not there.
+    fn make_directory(&self, directory: &Path) -> io::Result<()>;
+    /// Makes a file that is not there, for appending, with mode and owner of `like` when that is there.
+    fn create(&self, file: &Path, like: Option<&Path>) -> io::Result<Box<dyn Appending>>;
+    /// Makes durable which names the directory holds.
+    fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+    /// Gives a file another name, whose file is gone then.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file another name, if that is free.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Swaps two files' names.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
+    /// Gives a file a second name, or copies it where there are no such things.
+    fn link(&self, file: &Path, name: &Path) -> io::Result<()>;
+    fn remove(&self, file: &Path) -> io::Result<()>;
+    /// A clock that only goes forward.
+    fn clock(&self) -> Duration;
+    fn pause(&self, time: Duration);
+    /// A number that no other call returned, as far as chance allows.
+    fn nonce(&self) -> u32;
 }
 
-/// How long a file is, in bytes, when it is one that could be read.
-///
-/// # Errors
-/// [`StateError::NotFound`], [`StateError::IsDirectory`], [`StateError::TooLarge`] and [`StateError::Unreadable`].
-pub(super) fn size(file: &Path, shown: &Path) -> Result<u64, StateError> {
-    let metadata = fs::metadata(file).map_err(|error| unreadable(error, shown))?;
-    if metadata.is_dir() {
-        return Err(StateError::IsDirectory { path: shown.to_owned() });
-    }
-    if !metadata.is_file() {
-        return Err(unreadable(io::Error::other("it is no regular file"), shown));
-    }
-    if metadata.len() > SIZE_LIMIT {
-        return Err(StateError::TooLarge {
-            path: shown.to_owned(),
-            bytes: metadata.len(),
-            limit: SIZE_LIMIT,
-        });
-    }
-    Ok(metadata.len())
+/// A file that is being appended to. Nobody else appends to it.
+pub(super) trait Appending: fmt::Debug + Send {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the content durable. A file on which this failed is never synced again: the system may have dropped what
+    /// it could not write and say nothing the second time.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Sets space for so many more bytes aside, where the file system knows how.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
 }
 
-fn unreadable(source: io::Error, shown: &Path) -> StateError {
-    let path = shown.to_owned();
-    match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StateError::NotFound { path },
-        _ => StateError::Unreadable { path, source },
-    }
-}
-
-/// The file that a path means, with no symbolic link left in it; the file itself need not be there.
-///
-/// # Errors
-/// When its directory is not there or the links go in a circle.
-pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..40 {
-        match fs::canonicalize(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            known => return known,
-        }
-        let (Some(name), parent) = (path.file_name(), parent(&path)) else {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        };
-        match fs::read_link(&path) {
-            Ok(link) => path = parent.join(link),
-            Err(_) => return Ok(fs::canonicalize(parent)?.join(name)),
-        }
-    }
-    Err(Errno::LOOP.into())
-}
-
-/// Makes a directory and those above it that are not there, and makes their names durable.
-///
-/// # Errors
-/// [`StateError::Io`].
-pub(super) fn create_directory(directory: &Path) -> Result<(), StateError> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let above = parent(directory);
-    create_directory(above)?;
-    match fs::create_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
-        Err(error) => Err(failure("make the directory", directory, true)(error)),
-        Ok(()) => sync_directory(above).map_err(failure("make durable the new entry of", above, true)),
-    }
-}
-
-/// A text that is written and synced beside a file, ready to take its place. Dropped, it leaves nothing behind.
-#[derive(Debug)]
-pub(super) struct Replacement {
-    target: PathBuf,
-    written: Option<PathBuf>,
-}
-
-impl Replacement {
-    /// Writes the text, with mode and owner of the file that is there.
-    ///
-    /// Only one process may do so for a file at a time: the name beside it is always the same, so that what a
-    /// killed process left there is overwritten by the next one.
-    ///
-    /// # Errors
-    /// [`StateError::Io`]; the file is as it was.
-    pub(super) fn write(target: &Path, bytes: &[u8]) -> Result<Self, StateError> {
-        let beside = hidden_sibling(target, "tmp");
-        let model = fs::metadata(target).ok();
-        let mode = if model.is_some() { 0o600 } else { 0o666 };
-        let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
-        let mut file = create()
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => fs::remove_file(&beside).and_then(|()| create()),
-                _ => Err(error),
-            })
-            .map_err(failure("create", &beside, true))?;
-        let replacement = Replacement {
-            target: target.to_owned(),
-            written: Some(beside.clone()),
-        };
-        file.write_all(bytes)
-            .and_then(|()| model.map_or(Ok(()), |model| take_over_owner(&file, &model)))
-            .and_then(|()| file.sync_data())
-            .map_err(failure("write", &beside, true))?;
-        Ok(replacement)
-    }
-
-    /// Takes the place of the file, whatever is there.
-    ///
-    /// # Errors
-    /// [`StateError::Io`]. Where it says `unchanged: false`, the new text is in place but may not survive a loss
-    /// of power.
-    pub(super) fn install(mut self) -> Result<(), StateError> {
-        if let Some(beside) = self.written.take() {
-            fs::rename(&beside, &self.target).map_err(|error| {
-                self.written = Some(beside);
-                failure("replace", &self.target, true)(error)
-            })?;
-        }
-        sync_directory(parent(&self.target)).map_err(failure("make durable the new text of", &self.target, false))
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if let Some(beside) = &self.written {
-            // There is nobody to tell, and the next writer takes the name over.
-            let _ = fs::remove_file(beside);
-        }
-    }
-}
-
-/// Gives a file a second name `….rejected-<n>` with the first `n` that is free, so that replacing the file does not
-/// lose its content. Returns that name.
-///
-/// # Errors
-/// [`StateError::Io`]; the file is as it was.
-pub(super) fn keep_aside(file: &Path) -> Result<PathBuf, StateError> {
-    for number in 1..=u32::MAX {
-        let aside = sibling(file, &format!("rejected-{number}"));
-        if aside.symlink_metadata().is_ok() {
-            continue;
-        }
-        // Not every file system has hard links.
-        let kept = fs::hard_link(file, &aside).or_else(|_| fs::copy(file, &aside).map(|_| ()));
-        return kept.map(|()| aside).map_err(failure("keep aside", file, true));
-    }
-    Err(failure("keep aside", file, true)(Errno::EXIST.into()))
+/// What can be said of a file without reading it. Two that are equal mean an equal content, if some time lies between
+/// the last write and the mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Which file it is, under whatever name.
+    pub(super) inode: (u64, u64),
+    pub(super) size: u64,
+    /// When content and names were changed last, each in nanoseconds.
+    pub(super) changed: (i128, i128),
+    pub(super) user: u32,
 }
 
 /// The directory for the program's own files beside a state file: `.experiment_state.d` for `.experiment_state`.
 pub(super) fn private_directory(state_file: &Path) -> PathBuf {
-    hidden_sibling(state_file, "d")
+    let mut name = state_file.file_name().map(OsString::from).unwrap_or_default();
+    name.push(".d");
+    if !name.as_encoded_bytes().starts_with(b".") {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        name = hidden;
+    }
+    state_file.with_file_name(name)
 }
 
-/// Opens a file for reading and writing; it is made when it is not there and never emptied.
-pub(super) fn open_lock_file(file: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o666)
-        .open(file)
+/// The first name `….rejected-<n>` beside a file that is free.
+pub(super) fn rejected_name(disk: &dyn Disk, file: &Path) -> PathBuf {
+    let mut number = 1;
+    loop {
+        let mut name = file.file_name().map(OsString::from).unwrap_or_default();
+        name.push(format!(".rejected-{number}"));
+        let path = file.with_file_name(name);
+        match disk.mark(&path) {
+            Ok(_) => number += 1,
+            Err(_) => return path,
+        }
+    }
 }
 
-/// Opens a file for reading only, if it is there.
-pub(super) fn open_existing(file: &Path) -> io::Result<File> {
-    File::open(file)
-}
-
-/// Puts a text in the place of an open file's content.
-pub(super) fn overwrite(mut file: &File, text: &str) -> io::Result<()> {
-    file.rewind()?;
-    file.write_all(text.as_bytes())?;
-    file.set_len(text.len() as u64)
-}
-
-/// The content of an open small file.
-pub(super) fn content(mut file: &File) -> io::Result<String> {
-    let mut text = String::new();
-    file.rewind()?;
-    file.take(64 << 10).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// A one-line file of the kernel, without its line end; empty when there is none.
-pub(super) fn kernel_text(file: &str) -> String {
-    fs::read_to_string(file)
-        .map(|text| text.trim_end().to_owned())
-        .unwrap_or_default()
-}
-
-/// Where a link of the kernel points to; empty when there is none.
-pub(super) fn kernel_link(link: &str) -> String {
-    fs::read_link(link)
-        .map(|target| target.to_string_lossy().into_owned())
-        .unwrap_or_default()
+/// The directory that a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => Path::new("/"),
+    }
 }
 
 /// Makes an [`StateError::Io`] of what the system said.
@@ -260,46 +123,59 @@ pub(super) fn failure(
     }
 }
 
-fn take_over_owner(file: &File, model: &Metadata) -> io::Result<()> {
-    // Who may not give a file away cannot keep another's ownership; the content matters more.
-    let _ = std::os::unix::fs::fchown(file, Some(model.uid()), Some(model.gid()));
-    file.set_permissions(fs::Permissions::from_mode(model.mode() & 0o7777))
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    match File::open(directory)?.sync_all() {
-        // Some file systems have no such operation; they give what they can.
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::OPNOTSUPP)) => Ok(()),
-        other => other,
-    }
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) => Path::new("."),
-        None => Path::new("/"),
-    }
-}
-
-fn sibling(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.file_name().map(OsString::from).unwrap_or_default();
-    name.push(".");
-    name.push(ending);
-    file.with_file_name(name)
-}
-
-fn hidden_sibling(file: &Path, ending: &str) -> PathBuf {
-    let sibling = sibling(file, ending);
-    match sibling.file_name() {
-        Some(name) if !name.as_encoded_bytes().starts_with(b".") => {
-            let mut hidden = OsString::from(".");
-            hidden.push(name);
-            sibling.with_file_name(hidden)
-        }
-        _ => sibling,
+/// Why a state file could not be read, by the name that the user knows.
+pub(super) fn unreadable(disk: &dyn Disk, file: &Path, shown: &Path, source: io::Error) -> StateError {
+    let path = shown.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StateError::NotFound { path },
+        io::ErrorKind::IsADirectory => StateError::IsDirectory { path },
+        io::ErrorKind::FileTooLarge => StateError::TooLarge {
+            path,
+            bytes: disk.mark(file).map_or(SIZE_LIMIT + 1, |mark| mark.size),
+            limit: SIZE_LIMIT,
+        },
+        _ => StateError::Unreadable { path, source },
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_files_are_hidden_whatever_the_state_file_is_called() {
+        assert_eq!(
+            private_directory(Path::new("r/.experiment_state")),
+            Path::new("r/.experiment_state.d")
+        );
+        assert_eq!(private_directory(Path::new("r/state")), Path::new("r/.state.d"));
+    }
+
+    #[test]
+    fn nothing_else_in_this_room_touches_files() {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state");
+        let mut looked_at = 0;
+        for entry in std::fs::read_dir(room).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            let product = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let is_ours = path.file_name().is_some_and(|name| name == "disk.rs");
+            for word in [
+                "fs::read",
+                "fs::write",
+                "fs::re",
+                "fs::create",
+                "fs::meta",
+                "fs::hard",
+                "File::open",
+                "OpenOptions",
+            ] {
+                assert!(is_ours || !product.contains(word), "{} says {word}", path.display());
+            }
+            looked_at += 1;
+        }
+        assert!(looked_at > 10, "{looked_at}");
+    }
+}

@@ -113,7 +113,6 @@ impl Document {
     }
 
     /// The text after the `=` of a key.
-    #[cfg(test)]
     pub(super) fn get(&self, section: &str, key: &str) -> Option<&str> {
         let (block, line) = self.place(section, key)?;
         self.blocks[block].lines[line].key_and_value().map(|(_, value)| value)
@@ -142,6 +141,24 @@ impl Document {
             }
         }
         state
+    }
+
+    /// Takes out the comments that `is_one` tells by their text without blanks around it.
+    pub(super) fn remove_comments(&mut self, is_one: impl Fn(&str) -> bool) {
+        for line in self.blocks.iter_mut().flat_map(|block| &mut block.lines) {
+            if line.is_comment() && is_one(line.text().trim()) {
+                line.clear();
+            }
+        }
+    }
+
+    /// Puts a line at the end of the file.
+    pub(super) fn push_comment(&mut self, text: &str) {
+        let last = self.blocks.len() - 1;
+        self.terminate_before(last, self.blocks[last].lines.len());
+        if let Ok(Shape::Plain(line)) = read_line(&format!("{text}{}", self.line_end)) {
+            self.blocks[last].lines.push(line);
+        }
     }
 
     /// The fault that lies in the value of a key: the caller says what is wrong with it. Costs a walk over the file.

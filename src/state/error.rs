@@ -71,6 +71,47 @@ pub enum StateError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The result of a phase could not be recorded, so it must not start.
+    NoRoom {
+        /// The state file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another host goes on with the run, although this one had it.
+    TakenOver {
+        /// The state file.
+        path: PathBuf,
+        /// Who has it now, as far as is known.
+        owner: Box<Owner>,
+    },
+    /// Something happened that could not be recorded, however often it was tried.
+    Unsaved {
+        /// The state file.
+        path: PathBuf,
+        /// The lines of `[phases]` that say it.
+        lines: Vec<String>,
+        /// Where all of it was left instead, if that was possible.
+        spill: Option<PathBuf>,
+        /// Why it could not be recorded.
+        source: Box<StateError>,
+    },
+    /// The journal does not reach back, or forward, to that event.
+    NoSuchMoment {
+        /// The state file.
+        path: PathBuf,
+        /// The first moment there is.
+        first: u64,
+        /// The last event there is.
+        last: u64,
+    },
+    /// An event cannot be taken back.
+    CannotUndo {
+        /// The state file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// Writing failed.
     Io {
         /// What was being done, as in "cannot …".
@@ -117,6 +158,33 @@ impl StateError {
             StateError::Locked { owner, path } => {
                 format!("{} is in use by {owner}. Nothing was changed.", path.display())
             }
+            StateError::NoRoom { path, source } => format!(
+                "{}: {source} (64 KiB are needed to be able to record a result). Nothing was started.",
+                path.display()
+            ),
+            StateError::TakenOver { path, owner } => {
+                format!(
+                    "{} was taken over by {owner}. Nothing new is started here.",
+                    path.display()
+                )
+            }
+            StateError::Unsaved { lines, source, .. } => {
+                let what = if lines.is_empty() {
+                    "the last event".to_owned()
+                } else {
+                    lines.join(", ")
+                };
+                format!("{what} could not be saved: {}", source.headline())
+            }
+            StateError::NoSuchMoment { path, first, last } => {
+                format!("the history of {} goes from event {first} to {last}", path.display())
+            }
+            StateError::CannotUndo { path, why } => {
+                format!(
+                    "{}: nothing can be taken back: {why}. Nothing was changed.",
+                    path.display()
+                )
+            }
             StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
@@ -154,7 +222,31 @@ impl StateError {
             StateError::Syntax(error) => Some(error.remedy.clone()),
             StateError::NewerVersion { .. } => Some("update this program, or use the one that wrote it".to_owned()),
             StateError::Locked { .. } => Some("wait for it to end, or stop it".to_owned()),
-            StateError::Io { source, .. } => match source.kind() {
+            StateError::Unsaved {
+                path,
+                lines,
+                spill,
+                source,
+            } => Some(if lines.is_empty() {
+                source
+                    .remedy()
+                    .unwrap_or_else(|| "mend the disk, then resume".to_owned())
+            } else {
+                let spilt = spill
+                    .as_ref()
+                    .map(|spill| format!(" (all of it is in {})", spill.display()));
+                format!(
+                    "once the disk is well again, write under [phases] of {}: {}{}",
+                    path.display(),
+                    lines.join(", "),
+                    spilt.unwrap_or_default()
+                )
+            }),
+            StateError::NoSuchMoment { .. } | StateError::CannotUndo { .. } => {
+                Some("`jumar history` lists the events with their numbers".to_owned())
+            }
+            StateError::TakenOver { .. } => Some("let that one go on, or stop it and resume".to_owned()),
+            StateError::Io { source, .. } | StateError::NoRoom { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("make room on that file system, then resume".to_owned())
                 }

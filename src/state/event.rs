@@ -8,6 +8,10 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 
 use super::model::State;
+use super::status::PhaseStatus;
+
+/// The section in which the phases stand.
+pub(super) const PHASES: &str = "phases";
 
 /// One atomic transition of a run's state: after a crash all of its changes are there or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct Event {
     pub verb: Cow<'static, str>,
     /// What it changes; a later change to the same key wins.
     pub changes: Vec<Change>,
+    /// Whether nobody acts on it, so that it need not survive a loss of power.
+    unsynced: bool,
 }
 
 /// One key that gets a value or goes.
@@ -35,6 +41,7 @@ impl Event {
         Event {
             verb: verb.into(),
             changes: Vec::new(),
+            unsynced: false,
         }
     }
 
@@ -47,6 +54,17 @@ impl Event {
             value: Some(value.into()),
         });
         self
+    }
+
+    /// Says that nobody is told anything on the strength of this event: it survives the death of the program, but a
+    /// loss of power may take it back. Committing it costs next to nothing.
+    pub fn unsynced(mut self) -> Self {
+        self.unsynced = true;
+        self
+    }
+
+    pub(super) fn needs_sync(&self) -> bool {
+        !self.unsynced
     }
 
     /// Adds: this key goes.
@@ -73,6 +91,11 @@ impl Event {
 }
 
 impl Change {
+    /// Whether it says of a phase that it is completed.
+    pub(super) fn completes(&self) -> bool {
+        self.section == PHASES && self.value.as_deref() == Some(PhaseStatus::Completed.as_str())
+    }
+
     /// Why a line of the file could not hold this change and read back as it is, if so.
     pub(super) fn problem(&self) -> Option<String> {
         if let Some(problem) = section_problem(&self.section) {

@@ -1,6 +1,6 @@
 //! What becomes of a state that two wrote at once: the program, and a person with an editor.
 //!
-//! A pure function over three states. The person's file is what is patched, so the merge is a list of changes to it.
+//! A pure function over three states. The result is a list of changes to the program's side: what the person edited.
 
 use indexmap::IndexSet;
 
@@ -13,8 +13,8 @@ const COMPLETED: &str = PhaseStatus::Completed.as_str();
 /// What a merge comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Merged {
-    /// What turns the person's file into the merged state.
-    pub(super) changes: Vec<Change>,
+    /// What turns the program's state into the merged one.
+    pub(super) edits: Vec<Change>,
     /// What to tell the user: each edit that was taken, and each that was not, with the reason.
     pub(super) notes: Vec<String>,
 }
@@ -37,8 +37,8 @@ pub(super) fn merge(base: &State, ours: &State, theirs: &State) -> Merged {
         };
         let (take_ours, note) = sides.decide();
         let result = if take_ours { sides.ours } else { sides.theirs };
-        if result != sides.theirs {
-            merged.changes.push(Change {
+        if result != sides.ours {
+            merged.edits.push(Change {
                 section: section.to_owned(),
                 key: key.to_owned(),
                 value: result.map(str::to_owned),
@@ -47,6 +47,17 @@ pub(super) fn merge(base: &State, ours: &State, theirs: &State) -> Merged {
         merged.notes.extend(note);
     }
     merged
+}
+
+/// Gives a state the keys of another that it lacks: what is missing then counts as untouched.
+pub(super) fn complete(theirs: &mut State, ours: &State) {
+    for (section, key) in keys(ours) {
+        if theirs.get(section, key).is_none()
+            && let Some(value) = ours.get(section, key)
+        {
+            theirs.put(section.to_owned(), key.to_owned(), value.to_owned());
+        }
+    }
 }
 
 fn keys(state: &State) -> impl Iterator<Item = (&str, &str)> {
@@ -158,15 +169,15 @@ mod tests {
     ) -> (Option<String>, Vec<String>) {
         let [base, ours, theirs] = [base, ours, theirs].map(|value| state(&[(section, "k", value)]));
         let merged = merge(&base, &ours, &theirs);
-        let result = patched(theirs, &merged);
+        let result = patched(ours, &merged);
         (result.get(section, "k").map(str::to_owned), merged.notes)
     }
 
-    fn patched(mut theirs: State, merged: &Merged) -> State {
-        for change in &merged.changes {
-            theirs.apply(change);
+    fn patched(mut ours: State, merged: &Merged) -> State {
+        for change in &merged.edits {
+            ours.apply(change);
         }
-        theirs
+        ours
     }
 
     #[test]
@@ -254,7 +265,9 @@ mod tests {
         #[test]
         fn what_only_the_user_changed_is_the_result(base in any_state(), theirs in any_state()) {
             let merged = merge(&base, &base, &theirs);
-            prop_assert_eq!(&merged.changes, &[]);
+            let result = patched(base.clone(), &merged);
+            let different = |(section, key): (&str, &str)| theirs.get(section, key) != result.get(section, key);
+            prop_assert!(!keys(&theirs).chain(keys(&result)).any(different));
             let changed = keys(&base).chain(keys(&theirs)).collect::<IndexSet<_>>().into_iter()
                 .filter(|(section, key)| base.get(section, key) != theirs.get(section, key)).count();
             prop_assert_eq!(merged.notes.len(), changed);
@@ -263,15 +276,12 @@ mod tests {
         #[test]
         fn what_only_the_program_changed_is_the_result(base in any_state(), ours in any_state()) {
             let merged = merge(&base, &ours, &base);
-            prop_assert_eq!(&merged.notes, &[] as &[String]);
-            let result = patched(base.clone(), &merged);
-            let different = |(section, key): (&str, &str)| ours.get(section, key) != result.get(section, key);
-            prop_assert!(!keys(&ours).chain(keys(&result)).any(different));
+            prop_assert_eq!(merged, Merged::default());
         }
 
         #[test]
         fn a_completion_is_never_lost(base in any_state(), ours in any_state(), theirs in any_state()) {
-            let result = patched(theirs.clone(), &merge(&base, &ours, &theirs));
+            let result = patched(ours.clone(), &merge(&base, &ours, &theirs));
             for phase in ["a", "b", "c"] {
                 let [b, o, t] = [&base, &ours, &theirs].map(|state| state.phase(phase) == Some(PhaseStatus::Completed));
                 if (o || t) && !b || (o && t) {
@@ -281,8 +291,20 @@ mod tests {
         }
 
         #[test]
+        fn what_is_missing_from_a_completed_state_counts_as_untouched(ours in any_state(), mut theirs in any_state()) {
+            let said: Vec<_> = keys(&theirs).map(|(section, key)| (section.to_owned(), key.to_owned())).collect();
+            complete(&mut theirs, &ours);
+            let result = patched(ours.clone(), &merge(&ours, &ours, &theirs));
+            for (section, key) in keys(&ours) {
+                let said = said.contains(&(section.to_owned(), key.to_owned()));
+                let expected = if said { theirs.get(section, key) } else { ours.get(section, key) };
+                prop_assert_eq!(result.get(section, key), expected);
+            }
+        }
+
+        #[test]
         fn nothing_comes_from_nowhere(base in any_state(), ours in any_state(), theirs in any_state()) {
-            let result = patched(theirs.clone(), &merge(&base, &ours, &theirs));
+            let result = patched(ours.clone(), &merge(&base, &ours, &theirs));
             for (section, key) in keys(&result) {
                 let value = result.get(section, key);
                 prop_assert!(value == ours.get(section, key) || value == theirs.get(section, key));

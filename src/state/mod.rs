@@ -9,23 +9,33 @@
 //! (except the words a phase may have), no scripts, no processes, no terminal.
 
 mod check;
+mod crc;
 mod disk;
 mod document;
 mod error;
 mod event;
+mod history;
+mod inspect;
+mod journal;
 mod line;
 mod lock;
 mod merge;
 mod model;
 mod owner;
+mod page;
+mod record;
+mod recovery;
+mod segment;
 mod status;
 mod store;
 pub mod value;
-mod watch;
+mod view;
 
 pub use error::{StateError, SyntaxError};
 pub use event::{Change, Event, key_problem};
+pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};
+pub use inspect::{Finding, inspect};
 pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
-pub use store::{Store, holder, read};
+pub use store::{Store, exists, holder, read};

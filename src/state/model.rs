@@ -74,6 +74,15 @@ impl State {
         }
     }
 
+    /// Sets a value, as [`State::apply`] does, taking the texts over.
+    pub(super) fn put(&mut self, section: String, key: String, value: String) {
+        if let Some(keys) = self.sections.get_mut(&section) {
+            keys.insert(key, value);
+        } else {
+            self.open_section(&section).insert(key, value);
+        }
+    }
+
     /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
     pub(super) fn open_section(&mut self, name: &str) -> &mut IndexMap<String, String> {
         if !self.sections.contains_key(name) {

@@ -109,7 +109,15 @@ fn start_time(stat: &str) -> Option<u64> {
     behind_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-fn user() -> String {
+/// The name of a user by number: our own, or the number.
+pub(super) fn user_name(number: u32) -> String {
+    if number == rustix::process::getuid().as_raw() {
+        return user();
+    }
+    format!("user {number}")
+}
+
+pub(super) fn user() -> String {
     ["USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

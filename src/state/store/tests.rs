@@ -8,6 +8,7 @@ use super::*;
 
 mod edits;
 mod failures;
+mod simulation;
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {
@@ -28,6 +29,17 @@ impl Run {
 
     fn text(&self) -> String {
         fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// The text without what marks it whole.
+    fn plain(&self) -> String {
+        plain(&self.text())
+    }
+
+    /// Looks at the file for as long as it takes to be sure, brings it up to date, and returns what there is to tell.
+    fn look(&mut self) -> Vec<String> {
+        self.store.show().unwrap();
+        self.store.take_notes()
     }
 
     /// What a person with an editor does.
@@ -56,6 +68,11 @@ impl Run {
     }
 }
 
+fn plain(text: &str) -> String {
+    let is_mark = |line: &str| line.contains("journal=") || line.trim() == "# end of state";
+    text.split_inclusive('\n').filter(|line| !is_mark(line)).collect()
+}
+
 fn first() -> Event {
     Event::new("created")
         .set("metadata", "version", "3.2.0")
@@ -71,9 +88,15 @@ fn phase(name: &str, word: &str) -> Event {
 fn a_new_file_reads_like_the_guides() {
     let run = Run::new();
     assert_eq!(
-        run.text(),
+        run.plain(),
         "# a run\n\n[metadata]\nversion=3.2.0\n\n[phases]\ntrain=pending\neval=pending\n"
     );
+    assert!(
+        run.text().contains("\nversion=3.2.0\njournal=j-00000000-"),
+        "{}",
+        run.text()
+    );
+    assert!(run.text().ends_with("\n# end of state\n"), "{}", run.text());
     assert_eq!(run.names(), [".experiment_state", ".experiment_state.d"]);
     assert_eq!(
         run.store.private_dir(),
@@ -114,7 +137,8 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
         store
             .commit(phase("phase1_statistical", "failed").set("metadata", "last_phase_start", "7"))
             .unwrap();
-        let after = fs::read_to_string(&file).unwrap();
+        store.show().unwrap();
+        let after = plain(&fs::read_to_string(&file).unwrap());
         let start = before
             .lines()
             .find(|line| line.starts_with("last_phase_start="))
@@ -133,6 +157,7 @@ fn every_file_of_the_bash_runner_goes_on_in_its_format() {
 #[test]
 fn an_event_that_alters_nothing_is_not_written() {
     let mut run = Run::new();
+    run.look();
     let before = fs::metadata(run.file()).unwrap().ino();
     run.store.commit(phase("train", "pending").remove("none", "x")).unwrap();
     assert_eq!(run.store.refresh().unwrap(), Vec::<String>::new());
@@ -151,6 +176,13 @@ fn a_file_with_content_is_not_made_anew_and_an_empty_one_is() {
         Err(StateError::IsDirectory { .. })
     ));
     fs::write(&file, "").unwrap();
+    let error = Store::create(&file, "", first()).unwrap_err();
+    assert!(
+        matches!(error, StateError::AlreadyExists { .. }),
+        "its journal is there: {error}"
+    );
+    let file = home.path().join(".experiment_state");
+    fs::write(&file, "").unwrap();
     drop(Store::create(&file, "", first()).unwrap());
     assert_eq!(read(&file).unwrap().phases().count(), 2);
 }
@@ -163,7 +195,11 @@ fn an_empty_file_is_a_run_with_nothing_done() {
     let mut store = Store::open(&file).unwrap();
     assert_eq!(store.state().sections().count(), 0);
     store.commit(phase("train", "completed")).unwrap();
-    assert_eq!(fs::read_to_string(&file).unwrap(), "[phases]\ntrain=completed\n");
+    store.show().unwrap();
+    assert_eq!(
+        plain(&fs::read_to_string(&file).unwrap()),
+        "[phases]\ntrain=completed\n"
+    );
     assert_eq!(store.take_notes(), Vec::<String>::new());
 }
 
@@ -204,9 +240,10 @@ fn a_linked_state_file_is_worked_on_where_it_is() {
     symlink("real/state", &link).unwrap();
     let mut store = Store::open(&link).unwrap();
     store.commit(phase("train", "completed")).unwrap();
+    store.show().unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(
-        fs::read_to_string(home.path().join("real/state")).unwrap(),
+        plain(&fs::read_to_string(home.path().join("real/state")).unwrap()),
         "[phases]\ntrain=completed\n"
     );
     assert!(home.path().join("real/.state.d/lock").exists());

@@ -6,6 +6,7 @@ use super::*;
 fn an_edit_during_the_run_is_obeyed_and_told_once() {
     let mut run = Run::new();
     run.store.commit(phase("train", "completed")).unwrap();
+    run.look();
     run.edit("train=completed", "# once more, please\ntrain = pending");
     assert_eq!(
         run.store.refresh().unwrap(),
@@ -14,6 +15,7 @@ fn an_edit_during_the_run_is_obeyed_and_told_once() {
     assert_eq!(run.store.refresh().unwrap(), Vec::<String>::new());
     assert_eq!(run.status("train"), Some(PhaseStatus::Pending));
     run.store.commit(phase("train", "completed")).unwrap();
+    run.look();
     assert!(
         run.text().contains("# once more, please\ntrain = completed\n"),
         "{}",
@@ -27,7 +29,7 @@ fn an_edit_and_an_event_at_once_are_both_kept() {
     run.edit("eval=pending", "eval=skipped\n\n[mine]\nnote=keep me");
     run.store.commit(phase("train", "completed")).unwrap();
     assert_eq!(
-        run.store.take_notes(),
+        run.look(),
         [
             "edited by hand: eval=skipped (was pending)",
             "edited by hand: [mine] note=keep me (was not there)"
@@ -35,7 +37,7 @@ fn an_edit_and_an_event_at_once_are_both_kept() {
     );
     assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
     assert_eq!(run.status("eval"), Some(PhaseStatus::Skipped));
-    assert!(run.text().ends_with("eval=skipped\n\n[mine]\nnote=keep me\n"));
+    assert!(run.plain().ends_with("eval=skipped\n\n[mine]\nnote=keep me\n"));
 }
 
 #[test]
@@ -43,8 +45,8 @@ fn a_phase_that_completes_while_it_is_edited_stays_completed() {
     let mut run = Run::new();
     run.edit("train=pending", "train=failed");
     run.store.commit(phase("train", "completed")).unwrap();
+    assert!(run.look()[0].contains("kept completed"));
     assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
-    assert!(run.store.take_notes()[0].contains("kept completed"));
 }
 
 #[test]
@@ -52,6 +54,7 @@ fn an_edit_of_the_same_length_is_seen() {
     let mut run = Run::new();
     run.edit("train=pending", "train=skipped");
     run.store.commit(phase("eval", "completed")).unwrap();
+    run.look();
     assert_eq!(run.status("train"), Some(PhaseStatus::Skipped));
 }
 
@@ -61,13 +64,13 @@ fn a_file_broken_during_the_run_is_kept_aside_and_written_anew() {
     run.edit("train=pending", "train=compelted");
     let broken = run.text();
     run.store.commit(phase("eval", "completed")).unwrap();
+    let notes = run.look().join("\n");
     assert_eq!(
         fs::read_to_string(run.home.path().join(".experiment_state.rejected-1")).unwrap(),
         broken
     );
-    let notes = run.store.take_notes().join("\n");
     for part in [
-        "experiment_state:7:7: `compelted` is not a status",
+        "experiment_state:8:7: `compelted` is not a status",
         "did you mean `completed`",
         "rejected-1",
     ] {
@@ -89,13 +92,14 @@ fn a_file_broken_during_the_run_is_kept_aside_and_written_anew() {
 fn a_file_that_vanished_or_was_emptied_is_written_anew() {
     let mut run = Run::new();
     run.store.commit(phase("train", "completed")).unwrap();
+    run.look();
     let before = run.text();
     fs::remove_file(run.file()).unwrap();
-    assert!(run.store.refresh().unwrap()[0].contains("written anew"));
+    assert!(run.look()[0].contains("written anew"));
     assert_eq!(run.text(), before);
     fs::write(run.file(), "").unwrap();
     run.store.commit(phase("eval", "completed")).unwrap();
-    assert!(run.store.take_notes()[0].contains("written anew"));
+    assert!(run.look()[0].contains("written anew"));
     assert_eq!(run.status("train"), Some(PhaseStatus::Completed));
     assert_eq!(run.status("eval"), Some(PhaseStatus::Completed));
 }
@@ -106,12 +110,13 @@ fn a_file_cut_short_does_not_count_as_an_edit() {
     run.store
         .commit(phase("train", "completed").set("results", "accuracy", "0.875"))
         .unwrap();
+    run.look();
     let text = run.text();
     // Cut in the middle of a key, of a status, of a version.
     for end in ["accu", "eval=pen", "version=3."] {
         let cut = text.find(end).unwrap() + end.len();
         fs::write(run.file(), &text[..cut]).unwrap();
-        assert!(run.store.refresh().unwrap()[0].contains("rejected-"), "{end}");
+        assert!(run.look()[0].contains("rejected-"), "{end}");
         assert_eq!(run.text(), text, "{end}");
     }
 }

@@ -1,0 +1,296 @@
+//! What happened to a run: the transitions that its journal holds, the superseded segments included.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::disk::{Disk, RealDisk, failure};
+use super::error::StateError;
+use super::event::Event;
+use super::model::State;
+use super::owner;
+use super::record::Record;
+use super::recovery::{HISTORY, is_segment};
+use super::segment::Segment;
+use super::store::{Store, places};
+
+/// How the verb of an event that takes another one back begins; the number of that one follows.
+const UNDO: &str = "undid ";
+/// How the verbs of events begin that people caused by hand.
+const BY_HAND: [&str; 3] = ["edited", "marked", "committed"];
+
+/// One recorded event of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Its number, from 1; `RUN@N` is the state after it.
+    pub number: u64,
+    /// When it was recorded, by the clock of that host.
+    pub at: Timestamp,
+    /// What happened, in a word or two.
+    pub verb: String,
+    /// What it changed.
+    pub changes: Vec<KeyChange>,
+}
+
+/// A key that an event changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The section; empty for the keys before any header.
+    pub section: String,
+    /// The key.
+    pub key: String,
+    /// Its value before, if it was there.
+    pub before: Option<String>,
+    /// Its value after, if it is there.
+    pub after: Option<String>,
+}
+
+impl Happened {
+    /// Whether a person caused it, be it with an editor or by a command.
+    pub fn is_by_hand(&self) -> bool {
+        BY_HAND.iter().any(|word| self.verb.starts_with(word))
+    }
+
+    /// The event that this one took back.
+    fn undone(&self) -> Option<u64> {
+        self.verb.strip_prefix(UNDO)?.split(' ').next()?.parse().ok()
+    }
+}
+
+/// A moment of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// After the event of this number.
+    After(u64),
+    /// So many events ago.
+    Ago(u64),
+}
+
+/// The events of a run, oldest first. Nothing is locked or written.
+///
+/// # Errors
+/// [`StateError::NotFound`] when there is no journal, [`StateError::Io`].
+pub fn history(state_file: &Path) -> Result<Vec<Happened>, StateError> {
+    let (mut state, records) = all_records(state_file)?;
+    let happened = records.into_values().map(|record| {
+        let changes = record.changes().map(|change| {
+            let before = state.get(&change.section, &change.key).map(str::to_owned);
+            state.apply(change);
+            KeyChange {
+                section: change.section.clone(),
+                key: change.key.clone(),
+                before,
+                after: change.value.clone(),
+            }
+        });
+        Happened {
+            number: record.seq,
+            changes: changes.collect(),
+            at: i64::try_from(record.at_ms)
+                .ok()
+                .and_then(|at| Timestamp::from_millisecond(at).ok())
+                .unwrap_or_default(),
+            verb: record.verb,
+        }
+    });
+    Ok(happened.collect())
+}
+
+/// The state of a run at a moment. Nothing is locked or written.
+///
+/// # Errors
+/// [`StateError::NoSuchMoment`], and those of [`history`].
+pub fn read_moment(state_file: &Path, moment: Moment) -> Result<State, StateError> {
+    let (mut state, records) = all_records(state_file)?;
+    let last = records.keys().next_back().copied().unwrap_or(0);
+    // The state that the first record starts from is one, too.
+    let first = records.keys().next().map_or(last, |first| first - 1);
+    let wanted = match moment {
+        Moment::After(number) => Some(number),
+        Moment::Ago(count) => last.checked_sub(count),
+    };
+    let Some(wanted) = wanted.filter(|wanted| (first..=last).contains(wanted)) else {
+        return Err(StateError::NoSuchMoment {
+            path: state_file.to_owned(),
+            first,
+            last,
+        });
+    };
+    for record in records.range(..=wanted).map(|(_, record)| record) {
+        record.changes().for_each(|change| state.apply(change));
+    }
+    Ok(state)
+}
+
+/// Takes an event back: the one of this number, or the last that a person caused and that was not taken back. Returns
+/// it. The undoing is an event itself.
+///
+/// # Errors
+/// [`StateError::CannotUndo`] when there is no such event, or when a later one changed the same keys; and those of
+/// [`Store::commit`].
+pub fn undo(store: &mut Store, number: Option<u64>) -> Result<Happened, StateError> {
+    let path = store.path().to_owned();
+    let refuse = |why: String| StateError::CannotUndo {
+        path: path.clone(),
+        why,
+    };
+    let all = history(&path)?;
+    let undone: Vec<u64> = all.iter().filter_map(Happened::undone).collect();
+    let found = match number {
+        Some(number) => all.iter().find(|happened| happened.number == number),
+        None => all
+            .iter()
+            .rfind(|happened| happened.is_by_hand() && !undone.contains(&happened.number)),
+    };
+    let Some(happened) = found else {
+        return Err(refuse(match number {
+            Some(number) => format!("there is no event {number}"),
+            None => "nothing was changed by hand".to_owned(),
+        }));
+    };
+    let mut event = Event::new(format!("{UNDO}{} by {}", happened.number, owner::user()));
+    for change in &happened.changes {
+        let now = store.state().get(&change.section, &change.key);
+        if now != change.after.as_deref() {
+            let key = &change.key;
+            return Err(refuse(format!("{key} has changed since event {}", happened.number)));
+        }
+        event = match &change.before {
+            Some(before) => event.set(&change.section, &change.key, before),
+            None => event.remove(&change.section, &change.key),
+        };
+    }
+    let happened = happened.clone();
+    store.commit(event)?;
+    Ok(happened)
+}
+
+/// All records by number, and the state that they start from. Where two segments have the same number, as after a
+/// write that failed and was repeated, the later segment counts.
+fn all_records(state_file: &Path) -> Result<(State, BTreeMap<u64, Record>), StateError> {
+    let (_, directory) = places(state_file);
+    let mut segments = Vec::new();
+    for place in [directory.join(HISTORY), directory.clone()] {
+        let Ok(names) = RealDisk.list(&place) else { continue };
+        for name in names.into_iter().filter(|name| is_segment(name)) {
+            let path = place.join(&name);
+            let bytes = RealDisk.read(&path, u64::MAX).map_err(failure("read", &path, true))?;
+            if let Ok(segment) = Segment::parse(&bytes)
+                && segment.lives
+            {
+                segments.push((segment.at, name, segment));
+            }
+        }
+    }
+    segments.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    let mut records = BTreeMap::new();
+    let mut start = None;
+    for (at, _, mut segment) in segments {
+        let own = std::mem::take(&mut segment.records);
+        records.extend(own.into_iter().map(|record| (record.seq, record)));
+        if start.is_none() {
+            start = segment.state_at(at);
+        }
+    }
+    match start {
+        Some(start) => Ok((start, records)),
+        None => Err(StateError::NotFound {
+            path: state_file.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assert_fs::TempDir;
+
+    use super::*;
+    use crate::state::PhaseStatus;
+
+    fn phase(name: &str, word: &str) -> Event {
+        Event::new("phase").set("phases", name, word)
+    }
+
+    /// A run of two hosts with an edit by hand between them.
+    fn run() -> (TempDir, std::path::PathBuf) {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join(".experiment_state");
+        let first = Event::new("created")
+            .set("metadata", "version", "3.2.0")
+            .set("phases", "a", "pending");
+        let mut store = Store::create(&file, "", first).unwrap();
+        store.commit(phase("a", "completed")).unwrap();
+        drop(store);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("a=completed", "a=pending")).unwrap();
+        let mut store = Store::open(&file).unwrap();
+        store.commit(phase("b", "completed")).unwrap();
+        drop(store);
+        (home, file)
+    }
+
+    #[test]
+    fn history_goes_over_all_hosts_and_tells_edits_with_what_was_before() {
+        let (_home, file) = run();
+        let all = history(&file).unwrap();
+        let verbs: Vec<_> = all
+            .iter()
+            .map(|happened| (happened.number, happened.verb.clone()))
+            .collect();
+        assert_eq!(verbs[0], (1, "created".to_owned()));
+        assert_eq!(verbs[1], (2, "phase".to_owned()));
+        assert!(verbs[2].0 == 3 && verbs[2].1.starts_with("edited by "), "{verbs:?}");
+        assert_eq!(verbs[3], (4, "phase".to_owned()));
+        assert!(all[2].is_by_hand() && !all[3].is_by_hand());
+        assert_eq!(all[2].changes[0].before.as_deref(), Some("completed"));
+        assert_eq!(all[2].changes[0].after.as_deref(), Some("pending"));
+    }
+
+    #[test]
+    fn a_moment_is_the_state_as_it_was_then() {
+        let (_home, file) = run();
+        let at = |moment| read_moment(&file, moment).map(|state| state.phase("a"));
+        assert_eq!(at(Moment::After(0)).unwrap(), None);
+        assert_eq!(at(Moment::After(1)).unwrap(), Some(PhaseStatus::Pending));
+        assert_eq!(at(Moment::After(2)).unwrap(), Some(PhaseStatus::Completed));
+        assert_eq!(at(Moment::Ago(2)).unwrap(), Some(PhaseStatus::Completed));
+        assert_eq!(at(Moment::Ago(0)).unwrap(), Some(PhaseStatus::Pending));
+        for moment in [Moment::After(5), Moment::Ago(5)] {
+            assert!(matches!(
+                at(moment),
+                Err(StateError::NoSuchMoment { first: 0, last: 4, .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn the_last_edit_is_taken_back_and_then_there_is_none() {
+        let (_home, file) = run();
+        let mut store = Store::open(&file).unwrap();
+        assert_eq!(undo(&mut store, None).unwrap().number, 3);
+        assert_eq!(store.state().phase("a"), Some(PhaseStatus::Completed));
+        let error = undo(&mut store, None).unwrap_err();
+        assert!(error.to_string().contains("nothing was changed by hand"), "{error}");
+        let last = history(&file).unwrap().pop().unwrap();
+        assert!(last.verb.starts_with("undid 3 by "), "{}", last.verb);
+    }
+
+    #[test]
+    fn what_has_changed_since_is_not_taken_back() {
+        let (_home, file) = run();
+        let mut store = Store::open(&file).unwrap();
+        store.commit(phase("a", "failed")).unwrap();
+        let error = undo(&mut store, None).unwrap_err();
+        assert!(error.to_string().contains("a has changed since event 3"), "{error}");
+        assert_eq!(store.state().phase("a"), Some(PhaseStatus::Failed));
+        assert!(
+            undo(&mut store, Some(99))
+                .unwrap_err()
+                .to_string()
+                .contains("no event 99")
+        );
+        assert_eq!(undo(&mut store, Some(5)).unwrap().number, 5);
+        assert_eq!(store.state().phase("a"), Some(PhaseStatus::Pending));
+    }
+}

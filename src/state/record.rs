@@ -1,0 +1,266 @@
+//! One line of the journal: a transition, whole or not at all.
+//!
+//! `crc seq unix_ms verb TAB item TAB item …`. An item is `[section]key=value`, `-[section]key` for a key that goes,
+//! or `[section]` for a section without keys. Backslash, tab, line feed and carriage return are written `\\`, `\t`,
+//! `\n` and `\r`, so that a transition is one line and `grep '\[phases\]train='` finds its way. The checksum covers the
+//! line behind it and is seeded with the segment's nonce: a stale block of another file is never taken for a line.
+
+use std::borrow::Cow;
+
+use super::crc::crc32c;
+use super::event::Change;
+
+/// A transition that stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Its place in the order of all transitions of the run, from 1.
+    pub(super) seq: u64,
+    /// When it was written, in milliseconds since 1970. Information only: nothing is ordered by it.
+    pub(super) at_ms: u64,
+    pub(super) verb: String,
+    pub(super) items: Vec<Item>,
+}
+
+/// One part of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    Change(Change),
+    /// A section that has no keys; only snapshots have these.
+    Section(String),
+}
+
+impl Record {
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Change(change) => Some(change),
+            Item::Section(_) => None,
+        })
+    }
+
+    /// Whether it says of some phase that it is completed.
+    pub(super) fn completes(&self) -> bool {
+        self.changes().any(Change::completes)
+    }
+}
+
+/// Builds lines in one buffer.
+#[derive(Debug)]
+pub(super) struct Lines {
+    nonce: u32,
+    text: String,
+    start: usize,
+}
+
+/// What stands before the checksummed part: eight digits and a blank.
+const CHECKSUM_WIDTH: usize = 9;
+
+impl Lines {
+    pub(super) fn new(nonce: u32) -> Self {
+        let (text, start) = (String::new(), 0);
+        Lines { nonce, text, start }
+    }
+
+    pub(super) fn begin(&mut self, seq: u64, at_ms: u64, verb: &str) {
+        self.start = self.text.len();
+        self.text.push_str(&format!("00000000 {seq} {at_ms} "));
+        escape(verb, &mut self.text);
+    }
+
+    pub(super) fn set(&mut self, section: &str, key: &str, value: &str) {
+        self.text.push_str("\t[");
+        escape(section, &mut self.text);
+        self.text.push(']');
+        escape(key, &mut self.text);
+        self.text.push('=');
+        escape(value, &mut self.text);
+    }
+
+    pub(super) fn change(&mut self, change: &Change) {
+        if let Some(value) = &change.value {
+            return self.set(&change.section, &change.key, value);
+        }
+        self.text.push_str("\t-[");
+        escape(&change.section, &mut self.text);
+        self.text.push(']');
+        escape(&change.key, &mut self.text);
+    }
+
+    pub(super) fn section(&mut self, name: &str) {
+        self.text.push_str("\t[");
+        escape(name, &mut self.text);
+        self.text.push(']');
+    }
+
+    pub(super) fn end(&mut self) {
+        let sum = crc32c(self.nonce, &self.text.as_bytes()[self.start + CHECKSUM_WIDTH..]);
+        let digits = self.start..self.start + CHECKSUM_WIDTH - 1;
+        self.text.replace_range(digits, &format!("{sum:08x}"));
+        self.text.push('\n');
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// Reads one line, its line end included; `None` when it is not whole or its checksum is wrong.
+pub(super) fn read_line(nonce: u32, line: &[u8]) -> Option<Record> {
+    let body = line.strip_suffix(b"\n")?;
+    let (sum, rest) = body.split_at_checked(CHECKSUM_WIDTH)?;
+    let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
+    if u32::from_str_radix(sum, 16).ok()? != crc32c(nonce, rest) {
+        return None;
+    }
+    let mut fields = std::str::from_utf8(rest).ok()?.split('\t');
+    let mut head = fields.next()?.splitn(3, ' ');
+    let seq = head.next()?.parse().ok()?;
+    let at_ms = head.next()?.parse().ok()?;
+    let verb = unescape(head.next()?).into_owned();
+    let items = fields.map(read_item).collect::<Option<_>>()?;
+    Some(Record {
+        seq,
+        at_ms,
+        verb,
+        items,
+    })
+}
+
+fn read_item(text: &str) -> Option<Item> {
+    let (removed, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (section, entry) = text.strip_prefix('[')?.split_once(']')?;
+    let section = unescape(section).into_owned();
+    let (key, value) = match entry.split_once('=') {
+        Some((key, value)) => (key, Some(unescape(value).into_owned())),
+        None if removed => (entry, None),
+        None => return entry.is_empty().then_some(Item::Section(section)),
+    };
+    let key = unescape(key).into_owned();
+    Some(Item::Change(Change { section, key, value }))
+}
+
+fn escape(text: &str, into: &mut String) {
+    if !text.contains(['\\', '\t', '\n', '\r']) {
+        return into.push_str(text);
+    }
+    for character in text.chars() {
+        match character {
+            '\\' => into.push_str("\\\\"),
+            '\t' => into.push_str("\\t"),
+            '\n' => into.push_str("\\n"),
+            '\r' => into.push_str("\\r"),
+            other => into.push(other),
+        }
+    }
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        plain.push(match character {
+            '\\' => match characters.next() {
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        });
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(nonce: u32, record: &Record) -> String {
+        let mut lines = Lines::new(nonce);
+        lines.begin(record.seq, record.at_ms, &record.verb);
+        for item in &record.items {
+            match item {
+                Item::Change(change) => lines.change(change),
+                Item::Section(name) => lines.section(name),
+            }
+        }
+        lines.end();
+        lines.into_text()
+    }
+
+    fn any_item() -> impl Strategy<Value = Item> {
+        let section = "[a-z \\\\\t\r\n=é-]{0,6}";
+        let key = "[a-z\\[\\] \\\\\t\n#é-]{1,6}";
+        let value = prop::option::of("\\PC{0,12}|[\\\\\tnrt=\\[\\]\n]{0,8}");
+        prop_oneof![
+            9 => (section, key, value).prop_map(|(section, key, value)| Item::Change(Change { section, key, value })),
+            1 => section.prop_map(Item::Section),
+        ]
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let items = prop::collection::vec(any_item(), 0..6);
+        (any::<u64>(), any::<u64>(), "[a-z \t\\\\]{0,9}", items).prop_map(|(seq, at_ms, verb, items)| Record {
+            seq,
+            at_ms,
+            verb,
+            items,
+        })
+    }
+
+    #[test]
+    fn a_line_is_text_that_grep_finds_a_phase_in() {
+        let mut lines = Lines::new(0);
+        lines.begin(58, 1_768_517_122_123, "completed");
+        lines.set("phases", "train", "completed");
+        lines.end();
+        let text = lines.into_text();
+        assert!(
+            text.ends_with(" 58 1768517122123 completed\t[phases]train=completed\n"),
+            "{text}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_as_it_was(nonce in any::<u32>(), record in any_record()) {
+            let text = written(nonce, &record);
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            prop_assert_eq!(read_line(nonce, text.as_bytes()), Some(record));
+        }
+
+        #[test]
+        fn a_part_of_a_line_is_none(record in any_record(), cut in any::<prop::sample::Index>()) {
+            let text = written(7, &record);
+            prop_assert_eq!(read_line(7, &text.as_bytes()[..cut.index(text.len())]), None);
+        }
+
+        #[test]
+        fn a_line_of_another_segment_is_none(record in any_record(), nonce in 8_u32..) {
+            prop_assert_eq!(read_line(nonce, written(7, &record).as_bytes()), None);
+        }
+
+        #[test]
+        fn a_flipped_bit_is_seen(record in any_record(), at in any::<prop::sample::Index>(), bit in 0..8) {
+            let mut bytes = written(7, &record).into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1_u8 << bit;
+            // Upper and lower case digits of the checksum mean the same.
+            let same_digit = at < CHECKSUM_WIDTH - 1 && bit == 5 && bytes[at].is_ascii_alphabetic();
+            prop_assert!(same_digit || read_line(7, &bytes).is_none());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            read_line(0, &bytes);
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The state file on the disk: what it held when we looked last, what became of it since, and how it is replaced.
+//!
+//! Editors do not save in one step: some empty the file and write into it, some take it away and put a new one in its
+//! place, some hold the old one open and write into that after it was replaced. So a file that looks half saved is
+//! looked at again later, and a file that was replaced is kept for a while and looked at, too.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::crc::crc32c;
+use super::disk::{self, Disk, Mark, SIZE_LIMIT, failure, parent, unreadable};
+use super::error::StateError;
+use super::page::{self, Page};
+
+/// How long a file may look half saved, or not be there, before it is believed to be so.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a text that does not say whether it is whole has to hold still.
+const SETTLED: Duration = Duration::from_millis(300);
+/// Pauses between looks when somebody waits, and how many.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSES: u32 = 3;
+/// Clocks of file systems stand still for so long: a mark is believed when it is older.
+const GRAIN: Duration = Duration::from_millis(50);
+/// How long a replaced file is kept: an editor may have it open.
+const KEPT: Duration = Duration::from_secs(2);
+/// The file is replaced at most so often, and takes at most this part of the time.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
+const COST_SHARE: u32 = 20;
+const KEPT_PREFIX: &str = "prev-";
+
+/// Whether to wait for an editor that is in the middle of saving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Somebody will look again.
+    Later,
+    /// This is the last look for a while.
+    Now,
+}
+
+/// What became of the file.
+#[derive(Debug)]
+pub(super) enum Sighting {
+    Same,
+    /// Somebody saved a state.
+    Saved {
+        bytes: Vec<u8>,
+        page: Page,
+        user: Option<u32>,
+        /// It was saved into a file that had been replaced already.
+        late: bool,
+    },
+    /// It looks half saved; look again later.
+    Unclear,
+    /// It is no state, and will not become one.
+    Spoilt {
+        why: String,
+        bytes: Option<Vec<u8>>,
+    },
+    /// It is not there, or it is there and nothing is in it.
+    Gone {
+        exists: bool,
+    },
+}
+
+/// What came of replacing it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Installed {
+    Done,
+    /// Somebody saved in that moment; the text is to be made anew.
+    Overtaken,
+    /// Somebody is saving.
+    Unclear,
+}
+
+/// The state file.
+#[derive(Debug)]
+pub(super) struct View {
+    disk: Arc<dyn Disk>,
+    file: PathBuf,
+    shown: PathBuf,
+    directory: PathBuf,
+    known: Option<Vec<u8>>,
+    /// Whether it is known that there is no file.
+    absent: bool,
+    mark: Option<Mark>,
+    /// Whether an equal mark means an equal content.
+    sure: bool,
+    unclear: Option<Unclear>,
+    kept: Vec<Kept>,
+    /// When the file was replaced last, and how long that took.
+    replaced: Option<(Duration, Duration)>,
+    not_before: Duration,
+    number: u32,
+}
+
+/// What looked half saved, and since when.
+#[derive(Debug)]
+struct Unclear {
+    mark: Option<Mark>,
+    since: Duration,
+}
+
+/// A file that was replaced. Its name tells the checksum of its content.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    sum: u32,
+    mark: Option<Mark>,
+    since: Duration,
+}
+
+impl View {
+    /// The file at a place, of which nothing is known yet.
+    pub(super) fn new(disk: Arc<dyn Disk>, file: PathBuf, shown: PathBuf, directory: PathBuf) -> Self {
+        let mut view = View {
+            disk,
+            file,
+            shown,
+            directory,
+            known: None,
+            absent: false,
+            mark: None,
+            sure: false,
+            unclear: None,
+            kept: Vec::new(),
+            replaced: None,
+            not_before: Duration::ZERO,
+            number: 0,
+        };
+        view.find_kept();
+        view
+    }
+
+    /// The file's place.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Puts the next try off.
+    pub(super) fn postpone(&mut self, time: Duration) {
+        self.not_before = self.disk.clock() + time;
+    }
+
+    /// The content that was taken in or written last.
+    pub(super) fn known(&self) -> &[u8] {
+        self.known.as_deref().unwrap_or_default()
+    }
+
+    /// Takes note of what is there.
+    pub(super) fn set_known(&mut self, bytes: Option<Vec<u8>>) {
+        self.absent = bytes.is_none();
+        self.known = bytes;
+        self.mark = None;
+        self.sure = false;
+        self.unclear = None;
+    }
+
+    /// When the file may be replaced next, by the disk's clock.
+    pub(super) fn due(&self) -> Duration {
+        let next = |(at, cost): (Duration, Duration)| at + SHORTEST_INTERVAL.max(cost * COST_SHARE);
+        self.replaced.map_or(Duration::ZERO, next).max(self.not_before)
+    }
+
+    /// Looks what became of the file, and of those that were replaced.
+    ///
+    /// # Errors
+    /// [`StateError::Unreadable`] and [`StateError::IsDirectory`]: nothing can be said about the content.
+    pub(super) fn look(&mut self, patience: Patience) -> Result<Sighting, StateError> {
+        if let Some(late) = self.look_at_kept() {
+            return Ok(late);
+        }
+        let mut pauses = 0;
+        loop {
+            let sighting = self.look_once(patience, pauses)?;
+            if !matches!(sighting, Sighting::Unclear) || patience == Patience::Later {
+                return Ok(sighting);
+            }
+            self.disk.pause(PAUSE);
+            pauses += 1;
+        }
+    }
+
+    fn look_once(&mut self, patience: Patience, pauses: u32) -> Result<Sighting, StateError> {
+        let mark = match self.disk.mark(&self.file) {
+            Ok(mark) => Some(mark),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unreadable(&*self.disk, &self.file, &self.shown, error)),
+        };
+        if self.sure && mark.is_some() && mark == self.mark {
+            return Ok(Sighting::Same);
+        }
+        if mark.is_none() && self.absent {
+            return Ok(Sighting::Same);
+        }
+        let bytes = match self.disk.read(&self.file, SIZE_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => match unreadable(&*self.disk, &self.file, &self.shown, error) {
+                error @ StateError::TooLarge { .. } => {
+                    return Ok(Sighting::Spoilt {
+                        why: error.to_string(),
+                        bytes: None,
+                    });
+                }
+                error => return Err(error),
+            },
+        };
+        if mark.is_some() && self.known.as_ref().is_some_and(|known| *known == bytes) {
+            let old = self.replaced.is_none_or(|(at, _)| self.disk.clock() >= at + GRAIN);
+            self.sure = old && self.mark == mark;
+            self.mark = mark;
+            self.unclear = None;
+            return Ok(Sighting::Same);
+        }
+        let page = page::judge(&bytes, &self.shown);
+        let settled = match &page {
+            Page::Whole(_) | Page::Wrong(_) => true,
+            Page::Loose(_) => self.has_held(&mark, SETTLED, patience, pauses),
+            Page::Blank | Page::Cut(_) => self.has_held(&mark, PATIENCE, patience, pauses),
+        };
+        if !settled {
+            return Ok(Sighting::Unclear);
+        }
+        self.unclear = None;
+        Ok(match page {
+            Page::Blank => Sighting::Gone { exists: mark.is_some() },
+            Page::Cut(why) => Sighting::Spoilt {
+                why,
+                bytes: Some(bytes),
+            },
+            Page::Wrong(error) => Sighting::Spoilt {
+                why: error.to_string(),
+                bytes: Some(bytes),
+            },
+            page => Sighting::Saved {
+                bytes,
+                page,
+                user: mark.map(|mark| mark.user),
+                late: false,
+            },
+        })
+    }
+
+    /// Whether the file has been like this for some time.
+    fn has_held(&mut self, mark: &Option<Mark>, time: Duration, patience: Patience, pauses: u32) -> bool {
+        let now = self.disk.clock();
+        match &self.unclear {
+            Some(unclear) if unclear.mark == *mark => {
+                now >= unclear.since + time || (patience == Patience::Now && pauses >= PAUSES)
+            }
+            _ => {
+                self.unclear = Some(Unclear {
+                    mark: mark.clone(),
+                    since: now,
+                });
+                // Should the file never hold still, nobody waits for ever.
+                patience == Patience::Now && pauses >= 10 * PAUSES
+            }
+        }
+    }
+
+    /// Puts a text in the place of the file. What is there really is looked at afterwards, and not lost when it is
+    /// something else than what is known.
+    ///
+    /// # Errors
+    /// What the system said; the file is whole, be it the old text or the new one.
+    pub(super) fn install(&mut self, text: String) -> io::Result<Installed> {
+        let begun = self.disk.clock();
+        let expected = self.known.take();
+        let result = self.replace(&text, expected.as_deref(), begun);
+        match result {
+            Ok(Installed::Done | Installed::Overtaken) => {
+                self.set_known(Some(text.into_bytes()));
+                let now = self.disk.clock();
+                self.replaced = Some((now, now.saturating_sub(begun)));
+                self.drop_kept();
+            }
+            _ => self.set_known(expected),
+        }
+        result
+    }
+
+    fn replace(&mut self, text: &str, expected: Option<&[u8]>, begun: Duration) -> io::Result<Installed> {
+        let sum = crc32c(0, expected.unwrap_or_default());
+        let beside = self.fresh_name(sum);
+        let mut file = self.disk.create(&beside, Some(&self.file))?;
+        let written = file.append(text.as_bytes()).and_then(|()| file.sync());
+        drop(file);
+        let placed = written.and_then(|()| match expected {
+            Some(_) => self.disk.exchange(&beside, &self.file),
+            None => self.disk.rename_new(&beside, &self.file),
+        });
+        if let Err(error) = placed {
+            let _ = self.disk.remove(&beside);
+            return match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists => Ok(Installed::Overtaken),
+                _ => Err(error),
+            };
+        }
+        let synced = self.disk.sync_directory(parent(&self.file));
+        let Some(expected) = expected else {
+            return synced.map(|()| Installed::Done);
+        };
+        let mark = self.disk.mark(&beside).ok();
+        let swapped = self.disk.read(&beside, SIZE_LIMIT).ok();
+        let same = swapped.as_deref() == Some(expected);
+        if let (false, Some(swapped)) = (same, &swapped)
+            && matches!(page::judge(swapped, &self.shown), Page::Blank | Page::Cut(_))
+        {
+            self.disk.exchange(&beside, &self.file)?;
+            let _ = self.disk.remove(&beside);
+            return Ok(Installed::Unclear);
+        }
+        self.kept.push(Kept {
+            path: beside,
+            sum,
+            mark: mark.filter(|_| same),
+            since: begun,
+        });
+        synced.map(|()| if same { Installed::Done } else { Installed::Overtaken })
+    }
+
+    /// Gives the file, in which `bytes` were found (nothing when it was too large to read), a name `….rejected-<n>`,
+    /// so that replacing it does not lose it. Returns that name.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]; the file is as it was.
+    pub(super) fn keep_aside(&mut self, bytes: Option<Vec<u8>>) -> Result<PathBuf, StateError> {
+        let aside = disk::rejected_name(&*self.disk, &self.file);
+        let kept = match &bytes {
+            Some(_) => self.disk.link(&self.file, &aside),
+            None => self.disk.rename_new(&self.file, &aside),
+        };
+        kept.map_err(failure("keep aside", &self.shown, true))?;
+        self.set_known(bytes);
+        Ok(aside)
+    }
+
+    /// Keeps a text that was replaced by a newer one in the private directory. Returns the file, if that was possible.
+    pub(super) fn keep_text(&mut self, text: &[u8]) -> Option<PathBuf> {
+        let path = self.directory.join(format!("aside-{:08x}", self.disk.nonce()));
+        let mut file = self.disk.create(&path, Some(&self.file)).ok()?;
+        file.append(text).and_then(|()| file.sync()).ok().map(|()| path)
+    }
+
+    /// A save into a file that had been replaced already.
+    fn look_at_kept(&mut self) -> Option<Sighting> {
+        for kept in &mut self.kept {
+            let Ok(mark) = self.disk.mark(&kept.path) else { continue };
+            if kept.mark.as_ref() == Some(&mark) {
+                continue;
+            }
+            let Ok(bytes) = self.disk.read(&kept.path, SIZE_LIMIT) else {
+                continue;
+            };
+            let sum = crc32c(0, &bytes);
+            if sum == kept.sum {
+                kept.mark = Some(mark);
+                continue;
+            }
+            let page = page::judge(&bytes, &self.shown);
+            if matches!(page, Page::Whole(_) | Page::Loose(_)) {
+                kept.sum = sum;
+                kept.mark = None;
+                return Some(Sighting::Saved {
+                    bytes,
+                    page,
+                    user: Some(mark.user),
+                    late: true,
+                });
+            }
+        }
+        None
+    }
+
+    /// Removes replaced files that nobody can be writing into any more.
+    fn drop_kept(&mut self) {
+        let now = self.disk.clock();
+        let old = |kept: &Kept| now >= kept.since + KEPT;
+        while self.kept.len() > 1 && old(&self.kept[0]) {
+            let gone = self.kept.remove(0);
+            let _ = self.disk.remove(&gone.path);
+        }
+    }
+
+    /// Files that an earlier host replaced, and texts that it did not come to install.
+    fn find_kept(&mut self) {
+        let mut names = self.disk.list(&self.directory).unwrap_or_default();
+        names.retain(|name| name.starts_with(KEPT_PREFIX));
+        names.sort();
+        for name in names {
+            let mut parts = name[KEPT_PREFIX.len()..].split('-');
+            let sum = parts.next().and_then(|sum| u32::from_str_radix(sum, 16).ok());
+            self.kept.push(Kept {
+                path: self.directory.join(&name),
+                sum: sum.unwrap_or(0),
+                mark: None,
+                since: Duration::ZERO,
+            });
+        }
+    }
+
+    fn fresh_name(&mut self, sum: u32) -> PathBuf {
+        self.number += 1;
+        let name = format!("{KEPT_PREFIX}{sum:08x}-{:08x}-{}", self.disk.nonce(), self.number);
+        self.directory.join(name)
+    }
+}

@@ -1,0 +1,219 @@
+//! The state file is edited by real editors while a real host writes it.
+
+#[allow(unreachable_pub, reason = "several test files share it")]
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::{Workplace, value_in, wait_until};
+
+/// A host at work on many short phases, until it is told to end.
+struct Running {
+    place: Workplace,
+    child: std::process::Child,
+}
+
+impl Running {
+    fn start() -> Running {
+        let place = Workplace::new();
+        // A phase of its own for each edit, and ones that keep the host busy.
+        place.write(
+            "p.rhai",
+            "for i in 0..400 { phase(`busy${i}`, || { shell(\"[ -e stop ] || sleep 0.03\"); }); }\n\
+             for i in 0..8 { phase(`spare${i}`, || { shell(\"true\"); }); }\n",
+        );
+        let child = place
+            .command(&["run", "p.rhai"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = child.expect("jumar starts");
+        wait_until("the run is on", || !place.runs().is_empty() && completions(&place) > 2);
+        Running { place, child }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path().join(self.place.run()).join(".experiment_state")
+    }
+
+    /// Waits until the host has taken an edit in and written it anew.
+    fn wait_for(&self, line: &str) {
+        let completed = completions(&self.place);
+        wait_until("the host has gone on", || completions(&self.place) > completed + 2);
+        wait_until(line, || text(&self.place).contains(line));
+    }
+
+    fn end(mut self) -> Workplace {
+        self.place.write("stop", "");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0));
+        self.place
+    }
+}
+
+/// The state file's text; an editor may have taken it away for a moment.
+fn text(place: &Workplace) -> String {
+    let run = place.runs().pop().unwrap_or_default();
+    std::fs::read_to_string(place.path().join(run).join(".experiment_state")).unwrap_or_default()
+}
+
+fn completions(place: &Workplace) -> usize {
+    text(place).matches("=completed\n").count()
+}
+
+/// Edits the file `count` times with a command that gets the file, a phase and a remark, and checks that all is kept.
+fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Option<Command>) {
+    let running = Running::start();
+    for i in 0..4 {
+        let (phase, remark) = (format!("spare{i}"), format!("remark {i} by {name}"));
+        let Some(mut command) = edit(&running.file(), &phase, &remark) else {
+            return;
+        };
+        match command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+        {
+            Ok(output) => assert!(output.status.success(), "{output:?}"),
+            Err(error) => return skip(&format!("{name}: {error}")),
+        }
+        running.wait_for(&format!("# {remark}"));
+    }
+    let place = running.end();
+    let text = text(&place);
+    for i in 0..4 {
+        assert!(
+            text.contains(&format!("# remark {i} by {name}\nspare{i}=skipped\n")),
+            "{text}"
+        );
+    }
+    for i in 0..400 {
+        assert_eq!(
+            value_in(&text, "phases", &format!("busy{i}")).as_deref(),
+            Some("completed")
+        );
+    }
+    assert_eq!(value_in(&text, "phases", "spare7").as_deref(), Some("completed"));
+    assert!(
+        !place
+            .path()
+            .join(place.run())
+            .join(".experiment_state.rejected-1")
+            .exists()
+    );
+}
+
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+fn vim(mode: &'static [&'static str]) -> impl FnMut(&PathBuf, &str, &str) -> Option<Command> {
+    move |file, phase, remark| {
+        let mut command = Command::new("vim");
+        command.args(mode).args(["-u", "NONE", "-es", "-c"]);
+        command.arg(format!("%s/^{phase}=pending$/# {remark}\\r{phase}=skipped/"));
+        command.args(["-c", "wq!"]).arg(file);
+        Some(command)
+    }
+}
+
+#[test]
+fn vim_saving_in_place_is_obeyed() {
+    edit_with("vim", vim(&["--cmd", "set backupcopy=yes"]));
+}
+
+#[test]
+fn vim_saving_by_renaming_is_obeyed() {
+    edit_with("vim -N", vim(&["-N", "--cmd", "set backupcopy=no backup backupskip="]));
+}
+
+#[test]
+fn sed_in_place_is_obeyed() {
+    edit_with("sed", |file, phase, remark| {
+        let mut command = Command::new("sed");
+        command
+            .arg("-i")
+            .arg(format!("s/^{phase}=pending$/# {remark}\\n{phase}=skipped/"))
+            .arg(file);
+        Some(command)
+    });
+}
+
+#[test]
+fn python_writing_the_file_anew_is_obeyed() {
+    edit_with("python", |file, phase, remark| {
+        let mut command = Command::new("python3");
+        let program = "import sys; f, p, r = sys.argv[1:]; t = open(f).read(); \
+                       t = t.replace(p + '=pending', '# ' + r + '\\n' + p + '=skipped'); open(f, 'w').write(t)";
+        command.args(["-c", program]).arg(file).args([phase, remark]);
+        Some(command)
+    });
+}
+
+#[test]
+fn the_guides_recipes_work_while_the_run_is_on() {
+    let running = Running::start();
+    let grep = |what: &str| {
+        let output = Command::new("grep")
+            .arg(what)
+            .arg(running.file())
+            .output()
+            .expect("grep starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(grep("=completed").contains("busy0=completed\n"));
+    assert_eq!(grep("=failed"), "");
+    wait_until("a phase in progress is seen", || {
+        grep("=in_progress").starts_with("busy")
+    });
+    assert_eq!(grep("^busy0="), "busy0=completed\n");
+    running.end();
+}
+
+#[test]
+fn a_phase_set_back_between_two_runs_runs_again() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"echo a >> ran\"); });\nphase(\"b\", || { shell(\"echo b >> ran\"); });\n",
+    );
+    place.jumar(&["run", "p.rhai"]).code(0);
+    let file = place.path().join(place.run()).join(".experiment_state");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, text.replace("a=completed", "a=pending")).expect("it is written");
+    place.jumar(&["resume"]).code(0);
+    assert_eq!(place.read("ran"), "a\nb\na\n");
+    std::fs::write(&file, place.state() + "b=pending\n").expect("it is written");
+    // Added at the end, so it belongs to the last section there; the phase stays as it is.
+    place.jumar(&["resume"]).code(0);
+    assert_eq!(place.read("ran"), "a\nb\na\n");
+}
+
+#[test]
+fn a_state_file_that_was_cut_is_kept_aside_and_made_anew() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"echo a >> ran\"); });\nphase(\"b\", || { shell(\"exit 1\"); });\n",
+    );
+    place.jumar(&["run", "p.rhai"]).code(1);
+    let file = place.path().join(place.run()).join(".experiment_state");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, &text[..text.len() / 2]).expect("it is written");
+    // Whoever only looks sees the truth and changes nothing.
+    let looked = place.jumar(&["status", "--json"]).code(0);
+    assert!(looked.stdout.contains("completed"), "{}", looked.stdout);
+    let ended = place.jumar(&["resume"]).code(1);
+    assert!(ended.stderr.contains("rejected-1"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("# end of state"), "{}", ended.stderr);
+    assert_eq!(place.read("ran"), "a\n");
+    assert!(place.state().contains("a=completed\nb=failed\n"));
+    std::fs::remove_file(&file).expect("it is removed");
+    let looked = place.jumar(&["status", &place.run()]).code(0);
+    assert!(looked.stdout.contains("completed"), "{}", looked.stdout);
+    place.jumar(&["resume", &place.run()]).code(1);
+    assert_eq!(place.read("ran"), "a\n");
+}
