@@ -1,6 +1,5 @@
 //! The state file is edited by real editors while a real host writes it.
 
-#[allow(unreachable_pub, reason = "several test files share it")]
 mod common;
 
 use std::path::PathBuf;

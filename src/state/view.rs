@@ -25,9 +25,10 @@ const PAUSES: u32 = 3;
 const GRAIN: Duration = Duration::from_millis(50);
 /// How long a replaced file is kept: an editor may have it open.
 const KEPT: Duration = Duration::from_secs(2);
-/// The file is replaced at most so often, and takes at most this part of the time.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
+/// Replacing the file takes at most this part of the time …
 const COST_SHARE: u32 = 20;
+/// … with so much of it in advance: a run of a few phases shows each of them at once.
+const ADVANCE: Duration = Duration::from_secs(2);
 const KEPT_PREFIX: &str = "prev-";
 
 /// Whether to wait for an editor that is in the middle of saving.
@@ -89,8 +90,10 @@ pub(super) struct View {
     sure: bool,
     unclear: Option<Unclear>,
     kept: Vec<Kept>,
-    /// When the file was replaced last, and how long that took.
-    replaced: Option<(Duration, Duration)>,
+    /// When the file was replaced last.
+    replaced: Option<Duration>,
+    /// The time by which what replacing it has cost so far is no more than its part.
+    worked_off: Duration,
     not_before: Duration,
     number: u32,
 }
@@ -126,6 +129,7 @@ impl View {
             unclear: None,
             kept: Vec::new(),
             replaced: None,
+            worked_off: Duration::ZERO,
             not_before: Duration::ZERO,
             number: 0,
         };
@@ -159,8 +163,7 @@ impl View {
 
     /// When the file may be replaced next, by the disk's clock.
     pub(super) fn due(&self) -> Duration {
-        let next = |(at, cost): (Duration, Duration)| at + SHORTEST_INTERVAL.max(cost * COST_SHARE);
-        self.replaced.map_or(Duration::ZERO, next).max(self.not_before)
+        self.worked_off.saturating_sub(ADVANCE).max(self.not_before)
     }
 
     /// Looks what became of the file, and of those that were replaced.
@@ -208,7 +211,7 @@ impl View {
             },
         };
         if mark.is_some() && self.known.as_ref().is_some_and(|known| *known == bytes) {
-            let old = self.replaced.is_none_or(|(at, _)| self.disk.clock() >= at + GRAIN);
+            let old = self.replaced.is_none_or(|at| self.disk.clock() >= at + GRAIN);
             self.sure = old && self.mark == mark;
             self.mark = mark;
             self.unclear = None;
@@ -274,7 +277,9 @@ impl View {
             Ok(Installed::Done | Installed::Overtaken) => {
                 self.set_known(Some(text.into_bytes()));
                 let now = self.disk.clock();
-                self.replaced = Some((now, now.saturating_sub(begun)));
+                let cost = now.saturating_sub(begun);
+                self.replaced = Some(now);
+                self.worked_off = self.worked_off.max(now) + cost * COST_SHARE;
                 self.drop_kept();
             }
             _ => self.set_known(expected),
