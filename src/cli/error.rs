@@ -50,7 +50,14 @@ impl CliError {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
             CliError::Script(_) => exit_code::SCRIPT,
-            CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
+            CliError::State(error)
+                if matches!(
+                    **error,
+                    StateError::Locked { .. } | StateError::MaybeLocked { .. } | StateError::TakenOver { .. }
+                ) =>
+            {
+                exit_code::LOCKED
+            }
             CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
+use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
@@ -110,7 +111,7 @@ fn take_up(
     let (store, state) = if looks_only {
         (None, state)
     } else {
-        let store = Store::open(&run.state_file)?;
+        let store = open_run(&run.state_file, how.wait, how.take_over, printer)?;
         let state = store.state().clone();
         (Some(store), state)
     };
