@@ -170,7 +170,10 @@ fn in_the_state_room_only_the_disk_touches_files() {
             .any(|call| line.contains(call))
     };
     none(offences(|source, line| {
-        source.room() == "state" && !source.path.starts_with("state/disk") && does(line) && line.trim() != "use std::fs::File;"
+        source.room() == "state"
+            && !source.path.starts_with("state/disk")
+            && does(line)
+            && line.trim() != "use std::fs::File;"
     }));
 }
 

@@ -67,6 +67,14 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// Prove that a pipeline recovers: fail each phase in every way, with stand-ins for its commands
     Rehearse(RehearseArguments),
+    /// List what happened to a run
+    History(HistoryArguments),
+    /// Take the last change by hand back
+    Undo(UndoArguments),
+    /// Look a run's files over, and mend them
+    Fsck(FsckArguments),
+    /// Remove the lock that a host which is gone left behind
+    Unlock(UnlockArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),
     /// List the exit codes
@@ -84,6 +92,10 @@ impl Command {
             Command::Runs(a) => a.json,
             Command::Check(a) => a.json,
             Command::Rehearse(a) => a.json,
+            Command::History(a) => a.json,
+            Command::Undo(a) => a.json,
+            Command::Fsck(a) => a.json,
+            Command::Unlock(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
     }
@@ -155,6 +167,12 @@ pub(super) struct How {
     /// Take parameters from a file: .toml, .yaml, .json or .ini
     #[arg(long, value_name = "FILE", help_heading = "Parameters")]
     pub params: Option<PathBuf>,
+    /// Wait while another process has the run in use
+    #[arg(long, help_heading = "Run")]
+    pub wait: bool,
+    /// Take the run over from a host that cannot be asked whether it still runs
+    #[arg(long, help_heading = "Run")]
+    pub take_over: bool,
     /// Never ask anything
     #[arg(short = 'y', long = "no-interactive", visible_alias = "yes", help_heading = "Run")]
     pub no_interactive: bool,
@@ -179,7 +197,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArguments {
-    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run. RUN@N is that run after
+    /// its N-th event, RUN@-N the run N events ago
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Report in JSON
@@ -237,6 +256,58 @@ pub(super) struct RehearseArguments {
     /// Rehearse in this directory, and keep it
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HistoryArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Only events since then: a time (2026-01-31T14:00, or 14:00 for today), or how long ago (90s, 15m, 3h, 2d)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only events of this phase
+    #[arg(long, value_name = "PHASE")]
+    pub phase: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UndoArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The number of the event to take back; without it the last one that somebody caused by hand
+    #[arg(long, value_name = "N")]
+    pub event: Option<u64>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct FsckArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Mend what can be mended: the state file from the journal, the journal from the state file
+    #[arg(long)]
+    pub repair: bool,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UnlockArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

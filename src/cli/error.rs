@@ -61,7 +61,14 @@ impl CliError {
             CliError::Usage { .. } => exit_code::USAGE,
             CliError::Script(_) | CliError::Faulty { .. } => exit_code::SCRIPT,
             CliError::Stopped { signal } => exit_code::stopped_by(*signal),
-            CliError::State(error) if matches!(**error, StateError::Locked { .. }) => exit_code::LOCKED,
+            CliError::State(error)
+                if matches!(
+                    **error,
+                    StateError::Locked { .. } | StateError::MaybeLocked { .. } | StateError::TakenOver { .. }
+                ) =>
+            {
+                exit_code::LOCKED
+            }
             CliError::State(_) | CliError::Disk { .. } => exit_code::STATE,
         }
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::check::refuse_faults;
 use super::error::{CliError, plan_error};
+use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, open_store, recorded_script, typed_directory};
+use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers, settle};
@@ -100,7 +101,7 @@ fn take_up(
     let (store, state) = if looks_only {
         (None, state)
     } else {
-        let store = open_store(&run.state_file)?;
+        let store = open_run(&run.state_file, how.wait, how.take_over, printer)?;
         let state = store.state().clone();
         (Some(store), state)
     };

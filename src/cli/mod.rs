@@ -7,8 +7,12 @@ mod check;
 mod completions;
 mod error;
 mod exit_code;
+mod fsck;
+mod history;
 mod launch;
 mod logs;
+mod moment;
+mod open_run;
 mod outcome;
 mod parameter_file;
 mod plan_view;
@@ -19,6 +23,8 @@ mod script_argument;
 mod script_help;
 mod status;
 mod take_up;
+mod undo;
+mod unlock;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,6 +77,10 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
+        Command::History(arguments) => history::history(&arguments, printer),
+        Command::Undo(arguments) => undo::undo(&arguments, printer),
+        Command::Fsck(arguments) => fsck::fsck(&arguments, printer),
+        Command::Unlock(arguments) => unlock::unlock(&arguments, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
         Command::ExitCodes => {
             printer.result(exit_code::TABLE.trim_end());

@@ -8,15 +8,16 @@ use serde_json::{Value, json};
 use super::args::StatusArguments;
 use super::error::CliError;
 use super::exit_code;
-use crate::run::{AttemptRecord, RunPath, attempts, locate};
-use crate::state::{Owner, PhaseStatus, State, holder, read, value};
+use super::moment::read_run;
+use crate::run::{AttemptRecord, RunPath, attempts};
+use crate::state::{Owner, PhaseStatus, State, holder, value};
 use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
 
 /// Shows a run's state.
 pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
-    let state = read(&run.state_file)?;
-    let owner = holder(&run.state_file);
+    let (run, state, moment) = read_run(arguments.run.as_deref())?;
+    // Who has it now says nothing about then.
+    let owner = holder(&run.state_file).filter(|_| moment.is_none());
     if arguments.json {
         printer.json(&to_json(&run, &state, owner.as_ref()));
     } else {

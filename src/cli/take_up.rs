@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use super::args::How;
 use super::error::CliError;
-use crate::exec::{Living, ProcessName};
 use crate::run::{RunPath, Session};
 use crate::script::ScriptSource;
-use crate::state::{Owner, State, StateError, Store, value};
+use crate::state::{State, value};
 use crate::ui::Printer;
 
 /// Set when this process has left the directory in which the user is.
@@ -62,33 +60,6 @@ pub(super) fn recorded_script(
         printer.info(&format!("note: {} has changed since the run began", source.name));
     }
     Ok(source)
-}
-
-/// Opens the state of a run for writing. A host that was killed in the middle of starting a process may, for the moment that this
-/// takes, leave its lock to that process: then the lock is waited for.
-pub(super) fn open_store(state_file: &Path) -> Result<Store, StateError> {
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match Store::open(state_file) {
-            Err(StateError::Locked { owner, .. }) if !is_alive(&owner) && Instant::now() < deadline => {
-                std::thread::sleep(LOCK_GLANCE);
-            }
-            opened => return opened,
-        }
-    }
-}
-
-/// How long a lock whose owner is gone is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is asked for meanwhile.
-const LOCK_GLANCE: Duration = Duration::from_millis(5);
-
-fn is_alive(owner: &Owner) -> bool {
-    let process = i32::try_from(owner.pid).ok().map(|pid| ProcessName {
-        pid,
-        started: owner.start_time,
-    });
-    process.is_some_and(|process| Living::named(process).is_some())
 }
 
 /// Commands and relative paths mean what they meant when the run began; those that the user gave mean what they mean here.

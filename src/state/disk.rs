@@ -13,7 +13,8 @@ mod real;
 pub(super) mod simulated;
 
 pub(super) use real::{
-    RealDisk, content, create_directory, kernel_link, kernel_text, open_existing, open_lock_file, overwrite, resolve,
+    RealDisk, content, create_directory, kernel_link, kernel_text, open_existing, open_lock_file, overwrite,
+    remove_small, resolve, write_new, write_over,
 };
 
 use super::error::StateError;

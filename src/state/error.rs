@@ -62,6 +62,13 @@ pub enum StateError {
         /// The state file.
         path: PathBuf,
     },
+    /// Another process may have the run in use: the file system has no locks to tell.
+    MaybeLocked {
+        /// Who held it last.
+        owner: Box<Owner>,
+        /// The state file.
+        path: PathBuf,
+    },
     /// An event has a name or a value that the file cannot hold.
     BadChange {
         /// The section that was to be changed.
@@ -185,6 +192,11 @@ impl StateError {
                     path.display()
                 )
             }
+            StateError::MaybeLocked { owner, path } => format!(
+                "{owner} held {}, and this file system has no locks, so it cannot be known whether it still runs. \
+                 Nothing was changed.",
+                path.display()
+            ),
             StateError::BadChange { section, key, problem } => {
                 format!("[{section}] {key:?} cannot be recorded: {problem}")
             }
@@ -221,7 +233,8 @@ impl StateError {
             ),
             StateError::Syntax(error) => Some(error.remedy.clone()),
             StateError::NewerVersion { .. } => Some("update this program, or use the one that wrote it".to_owned()),
-            StateError::Locked { .. } => Some("wait for it to end, or stop it".to_owned()),
+            StateError::MaybeLocked { .. } => Some("if you are sure that it does not: --take-over".to_owned()),
+            StateError::Locked { .. } => Some("wait for it to end (--wait does), or stop it".to_owned()),
             StateError::Unsaved {
                 path,
                 lines,

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::disk::{Disk, RealDisk, failure};
 use super::error::StateError;
 use super::event::Event;
+use super::look::places;
 use super::model::State;
 use super::owner;
 use super::record::Record;
 use super::recovery::{HISTORY, is_segment};
 use super::segment::Segment;
-use super::store::{Store, places};
+use super::store::Store;
 
 /// How the verb of an event that takes another one back begins; the number of that one follows.
 const UNDO: &str = "undid ";

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::disk::{Disk, RealDisk, SIZE_LIMIT, unreadable};
 use super::error::StateError;
+use super::look::places;
 use super::page::{self, Page};
 use super::recovery::{self, HISTORY, is_segment};
 use super::segment::Segment;
-use super::store::places;
 
 /// Something that was found in a run's files.
 #[derive(Debug, Clone, PartialEq, Eq)]

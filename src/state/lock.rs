@@ -2,7 +2,9 @@
 //!
 //! An open-file-description lock, because network file systems pass it on to their server and because closing some
 //! other descriptor of the file does not drop it. The kernel releases it when its holder dies, so nothing is ever
-//! stale; the file itself stays.
+//! stale; the file itself stays. Where a file system has no locks, a file that names its owner has to do: it is taken
+//! over when the owner can be seen to be gone, and else only when the user says so. What keeps the state whole should
+//! all of this fail is the journal, in which two writers never share a file.
 
 use std::fs::File;
 use std::io;
@@ -20,43 +22,133 @@ use super::owner::Owner;
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+    /// The file that names the owner, where there are no locks.
+    owner_file: Option<PathBuf>,
     /// What to tell the user when the file system has no locks.
     pub(super) warning: Option<String>,
+}
+
+/// What to do about an owner of whom nobody can know whether it still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Leave the run alone.
+    Respect,
+    /// Take the run over: the user is sure that the other one is gone.
+    TakeOver,
 }
 
 impl Lock {
     /// Takes the lock of the state file that has this private directory, without waiting for it.
     ///
     /// # Errors
-    /// [`StateError::Locked`] when another process has it, [`StateError::Io`].
-    pub(super) fn take(private_directory: &Path, shown: &Path) -> Result<Self, StateError> {
+    /// [`StateError::Locked`] when another process has it, [`StateError::MaybeLocked`] when that cannot be known and
+    /// is not to be neglected, [`StateError::Io`].
+    pub(super) fn take(private_directory: &Path, shown: &Path, doubt: Doubt) -> Result<Self, StateError> {
         let path = lock_path(private_directory);
         let file = disk::open_lock_file(&path).map_err(disk::failure("open the lock", &path, true))?;
-        let warning = match set_lock(file.as_raw_fd()) {
-            Ok(()) => None,
+        match set_lock(file.as_raw_fd()) {
+            Ok(()) => {}
             Err(Errno::AGAIN | Errno::ACCESS) => {
                 return Err(StateError::Locked {
                     owner: Box::new(read_owner(&file)),
                     path: shown.to_owned(),
                 });
             }
-            Err(error @ (Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP)) => Some(format!(
-                "the file system of {} has no locks ({}): make sure that no second program works on this run",
-                shown.display(),
-                io::Error::from(error)
-            )),
+            Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return Self::take_by_name(file, private_directory, shown, doubt);
+            }
             Err(error) => return Err(disk::failure("lock", &path, true)(error.into())),
-        };
+        }
         // The record only tells others who it is; a full disk must not stop a run that could go on.
         let _ = disk::overwrite(&file, &Owner::this_process().to_record());
-        Ok(Lock { _file: file, warning })
+        Ok(Lock {
+            _file: file,
+            owner_file: None,
+            warning: None,
+        })
+    }
+
+    /// The lock of a file system that has none: a file with the owner's name, which only one can make.
+    fn take_by_name(file: File, private_directory: &Path, shown: &Path, doubt: Doubt) -> Result<Self, StateError> {
+        let path = owner_path(private_directory);
+        let record = Owner::this_process().to_record();
+        let fail = |error| disk::failure("take the run by", &path, true)(error);
+        let taken = disk::write_new(&path, &record).map_err(fail)?;
+        if !taken {
+            let owner = owner_in(&path).unwrap_or_default();
+            let (owner, path) = (Box::new(owner), shown.to_owned());
+            match owner.is_gone() {
+                Some(true) => {}
+                Some(false) => return Err(StateError::Locked { owner, path }),
+                None if doubt == Doubt::TakeOver => {}
+                None => return Err(StateError::MaybeLocked { owner, path }),
+            }
+            disk::write_over(&owner_path(private_directory), &record).map_err(fail)?;
+            // Of two that do this at once the last one has it.
+            if owner_in(&owner_path(private_directory)).is_some_and(|now| now.to_record() != record) {
+                let owner = Box::new(owner_in(&owner_path(private_directory)).unwrap_or_default());
+                return Err(StateError::Locked { owner, path });
+            }
+        }
+        let warning = format!(
+            "the file system of {} has no locks: make sure that nobody on another host works on this run",
+            shown.display()
+        );
+        Ok(Lock {
+            _file: file,
+            owner_file: Some(path),
+            warning: Some(warning),
+        })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.owner_file {
+            // If it stays, the next one finds that its owner is gone.
+            let _ = disk::remove_small(path);
+        }
+    }
+}
+
+/// Removes what an owner that is gone left behind where there are no locks. Returns whether there was anything.
+///
+/// # Errors
+/// [`StateError::Locked`] when the owner is there, [`StateError::MaybeLocked`] when that cannot be known,
+/// [`StateError::Io`].
+pub(super) fn release(private_directory: &Path, shown: &Path) -> Result<bool, StateError> {
+    let path = shown.to_owned();
+    if let Some(owner) = holder(private_directory) {
+        let owner = Box::new(owner);
+        return Err(match owner.is_gone() {
+            None if owner_in(&owner_path(private_directory)).is_some() => StateError::MaybeLocked { owner, path },
+            _ => StateError::Locked { owner, path },
+        });
+    }
+    let left = owner_path(private_directory);
+    match disk::remove_small(&left) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(disk::failure("remove", &left, true)(error)),
     }
 }
 
 /// Who holds the lock now, asked without taking it; `None` when nobody does.
 pub(super) fn holder(private_directory: &Path) -> Option<Owner> {
+    if let Some(owner) = owner_in(&owner_path(private_directory)).filter(|owner| owner.is_gone() != Some(true)) {
+        return Some(owner);
+    }
     let file = disk::open_existing(&lock_path(private_directory)).ok()?;
     is_locked(file.as_raw_fd()).then(|| read_owner(&file))
+}
+
+fn owner_path(private_directory: &Path) -> PathBuf {
+    private_directory.join("owner")
+}
+
+fn owner_in(path: &Path) -> Option<Owner> {
+    let file = disk::open_existing(path).ok()?;
+    Owner::from_record(&disk::content(&file).ok()?)
 }
 
 fn lock_path(private_directory: &Path) -> PathBuf {
@@ -112,8 +204,8 @@ mod tests {
     fn a_second_taker_is_told_who_has_it() {
         let home = TempDir::new().unwrap();
         let state_file = home.path().join("state");
-        let held = Lock::take(home.path(), &state_file).unwrap();
-        match Lock::take(home.path(), &state_file) {
+        let held = Lock::take(home.path(), &state_file, Doubt::Respect).unwrap();
+        match Lock::take(home.path(), &state_file, Doubt::Respect) {
             Err(StateError::Locked { owner, path }) => {
                 assert_eq!(
                     *owner,
@@ -127,20 +219,85 @@ mod tests {
             other => panic!("{other:?}"),
         }
         drop(held);
-        Lock::take(home.path(), &state_file).unwrap();
+        Lock::take(home.path(), &state_file, Doubt::Respect).unwrap();
     }
 
     #[test]
     fn asking_who_holds_it_neither_takes_nor_drops_it() {
         let home = TempDir::new().unwrap();
         assert_eq!(holder(home.path()), None);
-        let held = Lock::take(home.path(), Path::new("state")).unwrap();
+        let held = Lock::take(home.path(), Path::new("state"), Doubt::Respect).unwrap();
         for _ in 0..2 {
             assert_eq!(holder(home.path()).map(|owner| owner.pid), Some(std::process::id()));
         }
-        assert!(Lock::take(home.path(), Path::new("state")).is_err());
+        assert!(Lock::take(home.path(), Path::new("state"), Doubt::Respect).is_err());
         drop(held);
         assert_eq!(holder(home.path()), None);
         assert!(home.path().join("lock").exists());
+    }
+
+    fn by_name(home: &TempDir, doubt: Doubt) -> Result<Lock, StateError> {
+        let file = disk::open_lock_file(&lock_path(home.path())).unwrap();
+        Lock::take_by_name(file, home.path(), Path::new("state"), doubt)
+    }
+
+    fn leave_owner(home: &TempDir, change: impl FnOnce(&mut Owner)) {
+        let mut owner = Owner::this_process();
+        change(&mut owner);
+        std::fs::write(owner_path(home.path()), owner.to_record()).unwrap();
+    }
+
+    #[test]
+    fn without_locks_an_owner_that_lives_is_respected_and_goes_with_its_lock() {
+        let home = TempDir::new().unwrap();
+        let held = by_name(&home, Doubt::Respect).unwrap();
+        assert!(held.warning.is_some());
+        assert!(matches!(
+            by_name(&home, Doubt::TakeOver),
+            Err(StateError::Locked { .. })
+        ));
+        assert!(matches!(
+            release(home.path(), Path::new("state")),
+            Err(StateError::Locked { .. })
+        ));
+        assert_eq!(holder(home.path()).map(|owner| owner.pid), Some(std::process::id()));
+        drop(held);
+        assert_eq!(holder(home.path()), None);
+        by_name(&home, Doubt::Respect).unwrap();
+    }
+
+    #[test]
+    fn without_locks_an_owner_that_is_gone_is_no_obstacle() {
+        let gone: [fn(&mut Owner); 3] = [
+            |owner| owner.boot_id = "before".into(),
+            |owner| owner.start_time += 1,
+            |owner| owner.pid = 999_999_999,
+        ];
+        for change in gone {
+            let home = TempDir::new().unwrap();
+            leave_owner(&home, change);
+            assert_eq!(holder(home.path()), None);
+            by_name(&home, Doubt::Respect).unwrap();
+            leave_owner(&home, change);
+            assert!(release(home.path(), Path::new("state")).unwrap());
+            assert!(!release(home.path(), Path::new("state")).unwrap());
+        }
+    }
+
+    #[test]
+    fn without_locks_an_owner_on_another_host_goes_only_when_the_user_is_sure() {
+        let elsewhere: [fn(&mut Owner); 2] = [
+            |owner| owner.host = "node9".into(),
+            |owner| owner.pid_namespace = "pid:[1]".into(),
+        ];
+        for change in elsewhere {
+            let home = TempDir::new().unwrap();
+            leave_owner(&home, change);
+            let error = by_name(&home, Doubt::Respect).unwrap_err();
+            assert!(matches!(error, StateError::MaybeLocked { .. }), "{error}");
+            assert!(error.to_string().contains("--take-over"), "{error}");
+            assert!(release(home.path(), Path::new("state")).is_err());
+            by_name(&home, Doubt::TakeOver).unwrap();
+        }
     }
 }

@@ -40,6 +40,23 @@ impl Owner {
         }
     }
 
+    /// Whether this process is gone: `None` when that cannot be known from here, because it is (or was) on another
+    /// host or in another pid namespace.
+    pub(super) fn is_gone(&self) -> Option<bool> {
+        let here = Owner::this_process();
+        if self.host != here.host {
+            return None;
+        }
+        if self.boot_id != here.boot_id {
+            return Some(true);
+        }
+        if self.pid_namespace != here.pid_namespace {
+            return None;
+        }
+        let stat = disk::kernel_text(&format!("/proc/{}/stat", self.pid));
+        Some(start_time(&stat) != Some(self.start_time))
+    }
+
     /// The record's text: one `name=value` a line.
     pub(super) fn to_record(&self) -> String {
         let one_line = |text: &str| text.replace(char::is_control, " ");

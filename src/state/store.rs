@@ -14,10 +14,10 @@ use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, failure, unreadable};
 use super::error::StateError;
 use super::event::{Change, Event, PHASES};
 use super::journal::{Entry, Journal};
-use super::lock::{self, Lock};
-use super::merge::{complete, merge};
+use super::lock::{self, Doubt, Lock};
+use super::look::{merged, places, read_at, refuse_mistakes};
 use super::model::State;
-use super::owner::{self, Owner};
+use super::owner;
 use super::page::{self, Page};
 use super::recovery::{self, Recovered};
 use super::status::PhaseStatus;
@@ -69,7 +69,7 @@ impl Store {
             disk::create_directory(directory)?;
         }
         let file = disk::resolve(state_file).map_err(failure("create", state_file, true))?;
-        let (directory, lock) = take_over(&file, state_file)?;
+        let (directory, lock) = take_over(&file, state_file, Doubt::Respect)?;
         Self::create_on(disk, file, state_file.to_owned(), directory, header, first, Some(lock))
     }
 
@@ -101,13 +101,21 @@ impl Store {
     /// Everything [`read`] refuses, [`StateError::Locked`], and [`StateError::Io`] when the lock cannot be made or
     /// nothing can be written.
     pub fn open(state_file: &Path) -> Result<Store, StateError> {
+        Self::open_despite(state_file, Doubt::Respect)
+    }
+
+    /// As [`Store::open`], and says what to do where nobody can know whether another host has the run.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StateError::MaybeLocked`].
+    pub fn open_despite(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let (file, private_directory) = places(state_file);
         // Asked before anything is made beside a file that is not there, or is no state.
         if disk.mark(&private_directory).is_err() {
             read_at(&*disk, &file, state_file, &private_directory)?;
         }
-        let (private_directory, lock) = take_over(&file, state_file)?;
+        let (private_directory, lock) = take_over(&file, state_file, doubt)?;
         Self::open_on(disk, file, state_file.to_owned(), private_directory, Some(lock))
     }
 
@@ -469,92 +477,6 @@ impl Drop for Store {
     }
 }
 
-/// Reads a state without taking its lock, without writing and without waiting: the journal's, with what was written
-/// into the state file since.
-///
-/// # Errors
-/// [`StateError::NotFound`], [`StateError::IsDirectory`], [`StateError::Unreadable`], [`StateError::TooLarge`],
-/// [`StateError::Syntax`], [`StateError::NewerVersion`].
-pub fn read(state_file: &Path) -> Result<State, StateError> {
-    let (file, private_directory) = places(state_file);
-    read_at(&RealDisk, &file, state_file, &private_directory)
-}
-
-fn read_at(disk: &dyn Disk, file: &Path, shown: &Path, private_directory: &Path) -> Result<State, StateError> {
-    let recovered = recovery::recover(disk, private_directory)?;
-    let bytes = disk
-        .read(file, SIZE_LIMIT)
-        .map_err(|error| unreadable(disk, file, shown, error));
-    let Some(mut state) = recovered.state.clone() else {
-        let mut state = page::import(&bytes?, shown)?;
-        recovered
-            .joined_changes(&state)
-            .iter()
-            .for_each(|change| state.apply(change));
-        return Ok(state);
-    };
-    recovered
-        .joined_changes(&state)
-        .iter()
-        .for_each(|change| state.apply(change));
-    let bytes = match bytes {
-        Ok(bytes) => bytes,
-        Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    refuse_mistakes(&bytes, shown)?;
-    let page = page::judge(&bytes, shown);
-    if matches!(page, Page::Whole(_) | Page::Loose(_)) {
-        for edit in merged(disk, private_directory, &state, page).edits {
-            state.apply(&edit);
-        }
-    }
-    Ok(state)
-}
-
-/// What a page that was saved comes to.
-fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page) -> super::merge::Merged {
-    let mut theirs = match page {
-        Page::Whole(content) => match recovery::state_at(disk, directory, &content.stamp) {
-            Some(base) => return merge(&base, ours, &content.state),
-            None => content.state,
-        },
-        Page::Loose(state) => state,
-        Page::Blank | Page::Cut(_) | Page::Wrong(_) => return super::merge::Merged::default(),
-    };
-    complete(&mut theirs, ours);
-    merge(ours, ours, &theirs)
-}
-
-/// Refuses a whole file with a mistake in it: whoever opens it is there and can mend it.
-fn refuse_mistakes(bytes: &[u8], shown: &Path) -> Result<(), StateError> {
-    match page::judge(bytes, shown) {
-        Page::Wrong(error) => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Whether there is a state: the file, or a journal from which it can be made.
-pub fn exists(state_file: &Path) -> bool {
-    let (file, directory) = places(state_file);
-    let has_segment = |names: Vec<String>| names.iter().any(|name| recovery::is_segment(name));
-    RealDisk.mark(&file).is_ok() || RealDisk.list(&directory).is_ok_and(has_segment)
-}
-
-/// Who has the run of this state file in use now, asked without taking its lock; `None` when nobody has.
-pub fn holder(state_file: &Path) -> Option<Owner> {
-    let file = disk::resolve(state_file).ok()?;
-    lock::holder(&disk::private_directory(&file))
-}
-
-/// The file behind all links, and its private directory.
-pub(super) fn places(state_file: &Path) -> (PathBuf, PathBuf) {
-    // A path that leads nowhere is told by the first look at it.
-    let file = disk::resolve(state_file).unwrap_or_else(|_| state_file.to_owned());
-    let directory = disk::private_directory(&file);
-    (file, directory)
-}
-
 fn refuse_content(disk: &dyn Disk, file: &Path, shown: &Path) -> Result<(), StateError> {
     match disk
         .read(file, SIZE_LIMIT)
@@ -567,10 +489,10 @@ fn refuse_content(disk: &dyn Disk, file: &Path, shown: &Path) -> Result<(), Stat
     }
 }
 
-fn take_over(file: &Path, shown: &Path) -> Result<(PathBuf, Lock), StateError> {
+fn take_over(file: &Path, shown: &Path, doubt: Doubt) -> Result<(PathBuf, Lock), StateError> {
     let private_directory = disk::private_directory(file);
     disk::create_directory(&private_directory)?;
-    let lock = Lock::take(&private_directory, shown)?;
+    let lock = Lock::take(&private_directory, shown, doubt)?;
     Ok((private_directory, lock))
 }
 

@@ -246,6 +246,31 @@ pub(in crate::state) fn open_lock_file(file: &Path) -> io::Result<File> {
         .open(file)
 }
 
+/// Makes a small file with this text, all of it at once. Returns whether there was none before.
+pub(in crate::state) fn write_new(file: &Path, text: &str) -> io::Result<bool> {
+    let beside = file.with_extension(format!("{}", std::process::id()));
+    fs::write(&beside, text)?;
+    let linked = fs::hard_link(&beside, file);
+    fs::remove_file(&beside)?;
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a small file with this text in the place of another.
+pub(in crate::state) fn write_over(file: &Path, text: &str) -> io::Result<()> {
+    let beside = file.with_extension(format!("{}", std::process::id()));
+    fs::write(&beside, text)?;
+    fs::rename(&beside, file)
+}
+
+/// Removes a small file.
+pub(in crate::state) fn remove_small(file: &Path) -> io::Result<()> {
+    fs::remove_file(file)
+}
+
 /// Opens a file for reading only, if it is there.
 pub(in crate::state) fn open_existing(file: &Path) -> io::Result<File> {
     File::open(file)

@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use assert_fs::TempDir;
 
 use super::super::status::PhaseStatus;
+use super::super::{holder, read};
 use super::*;
 
 mod edits;

@@ -1,0 +1,114 @@
+//! Looking at a state: no lock, no write, no waiting.
+
+use std::path::{Path, PathBuf};
+
+use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, unreadable};
+use super::error::StateError;
+use super::lock;
+use super::merge::{Merged, complete, merge};
+use super::model::State;
+use super::owner::Owner;
+use super::page::{self, Page};
+use super::recovery;
+
+/// Reads a state without taking its lock, without writing and without waiting: the journal's, with what was written
+/// into the state file since.
+///
+/// # Errors
+/// [`StateError::NotFound`], [`StateError::IsDirectory`], [`StateError::Unreadable`], [`StateError::TooLarge`],
+/// [`StateError::Syntax`], [`StateError::NewerVersion`].
+pub fn read(state_file: &Path) -> Result<State, StateError> {
+    let (file, private_directory) = places(state_file);
+    read_at(&RealDisk, &file, state_file, &private_directory)
+}
+
+pub(super) fn read_at(
+    disk: &dyn Disk,
+    file: &Path,
+    shown: &Path,
+    private_directory: &Path,
+) -> Result<State, StateError> {
+    let recovered = recovery::recover(disk, private_directory)?;
+    let bytes = disk
+        .read(file, SIZE_LIMIT)
+        .map_err(|error| unreadable(disk, file, shown, error));
+    let Some(mut state) = recovered.state.clone() else {
+        let mut state = page::import(&bytes?, shown)?;
+        recovered
+            .joined_changes(&state)
+            .iter()
+            .for_each(|change| state.apply(change));
+        return Ok(state);
+    };
+    recovered
+        .joined_changes(&state)
+        .iter()
+        .for_each(|change| state.apply(change));
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    refuse_mistakes(&bytes, shown)?;
+    let page = page::judge(&bytes, shown);
+    if matches!(page, Page::Whole(_) | Page::Loose(_)) {
+        for edit in merged(disk, private_directory, &state, page).edits {
+            state.apply(&edit);
+        }
+    }
+    Ok(state)
+}
+
+/// What a page that was saved comes to.
+pub(super) fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page) -> Merged {
+    let mut theirs = match page {
+        Page::Whole(content) => match recovery::state_at(disk, directory, &content.stamp) {
+            Some(base) => return merge(&base, ours, &content.state),
+            None => content.state,
+        },
+        Page::Loose(state) => state,
+        Page::Blank | Page::Cut(_) | Page::Wrong(_) => return Merged::default(),
+    };
+    complete(&mut theirs, ours);
+    merge(ours, ours, &theirs)
+}
+
+/// Refuses a whole file with a mistake in it: whoever opens it is there and can mend it.
+pub(super) fn refuse_mistakes(bytes: &[u8], shown: &Path) -> Result<(), StateError> {
+    match page::judge(bytes, shown) {
+        Page::Wrong(error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a state: the file, or a journal from which it can be made.
+pub fn exists(state_file: &Path) -> bool {
+    let (file, directory) = places(state_file);
+    let has_segment = |names: Vec<String>| names.iter().any(|name| recovery::is_segment(name));
+    RealDisk.mark(&file).is_ok() || RealDisk.list(&directory).is_ok_and(has_segment)
+}
+
+/// Who has the run of this state file in use now, asked without taking its lock; `None` when nobody has.
+pub fn holder(state_file: &Path) -> Option<Owner> {
+    let file = disk::resolve(state_file).ok()?;
+    lock::holder(&disk::private_directory(&file))
+}
+
+/// Removes what an owner that is gone left behind on a file system without locks; elsewhere a lock goes with its
+/// owner. Returns whether there was anything.
+///
+/// # Errors
+/// [`StateError::Locked`] when the run is in use, [`StateError::MaybeLocked`] when that cannot be known,
+/// [`StateError::Io`].
+pub fn release(state_file: &Path) -> Result<bool, StateError> {
+    let (_, directory) = places(state_file);
+    lock::release(&directory, state_file)
+}
+
+/// The file behind all links, and its private directory.
+pub(super) fn places(state_file: &Path) -> (PathBuf, PathBuf) {
+    // A path that leads nowhere is told by the first look at it.
+    let file = disk::resolve(state_file).unwrap_or_else(|_| state_file.to_owned());
+    let directory = disk::private_directory(&file);
+    (file, directory)
+}

@@ -1,0 +1,143 @@
+//! `history`, `RUN@N`, `undo`, `fsck`, `unlock` and `--wait`, from outside.
+
+mod common;
+
+use common::{Workplace, wait_until};
+use serde_json::Value;
+
+/// A run of two phases, of which the first was set back by hand afterwards.
+fn edited_run() -> Workplace {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"echo a >> ran\"); });\nphase(\"b\", || { shell(\"true\"); });\n",
+    );
+    place.jumar(&["run", "p.rhai"]).code(0);
+    edit(&place, "a=completed", "a=pending");
+    place
+}
+
+fn edit(place: &Workplace, from: &str, to: &str) {
+    let text = place.state();
+    assert!(text.contains(from), "{text}");
+    place.write(&format!("{}/.experiment_state", place.run()), &text.replace(from, to));
+}
+
+fn events(place: &Workplace, arguments: &[&str]) -> Vec<Value> {
+    let ended = place.jumar(&[&["history", "--json"], arguments].concat()).code(0);
+    serde_json::from_str(&ended.stdout).expect("a list")
+}
+
+fn what(events: &[Value]) -> Vec<String> {
+    events
+        .iter()
+        .map(|e| e["what"].as_str().expect("a word").to_owned())
+        .collect()
+}
+
+#[test]
+fn history_tells_what_happened_and_who_edited_what() {
+    let place = edited_run();
+    // The edit is taken in by whoever opens the run next.
+    place.jumar(&["undo"]).code(0);
+    let all = events(&place, &[]);
+    let words = what(&all);
+    assert_eq!(words[0], "created");
+    assert!(words.contains(&"completed".to_owned()), "{words:?}");
+    let edited = all
+        .iter()
+        .find(|e| e["what"].as_str().is_some_and(|w| w.starts_with("edited by ")))
+        .expect("an edit");
+    assert_eq!(edited["changes"][0]["before"], "completed");
+    assert_eq!(edited["changes"][0]["after"], "pending");
+    assert!(words.last().expect("an event").starts_with("undid "), "{words:?}");
+    let of_b = events(&place, &["--phase", "b"]);
+    assert!(!of_b.is_empty() && of_b.len() < all.len());
+    assert_eq!(events(&place, &["--since", "1h"]).len(), all.len());
+    assert_eq!(events(&place, &["--since", "2100-01-01T00:00"]).len(), 0);
+    let table = place.jumar(&["history"]).code(0).stdout;
+    assert!(table.contains("a=pending (was completed)"), "{table}");
+}
+
+#[test]
+fn an_edit_is_taken_back_by_undo_and_the_phase_does_not_run_again() {
+    let place = edited_run();
+    let ended = place.jumar(&["undo"]).code(0);
+    assert_eq!(ended.stdout, "a=completed (was pending)\n");
+    place.jumar(&["resume"]).code(0);
+    assert_eq!(place.read("ran"), "a\n");
+    let again = place.jumar(&["undo"]).code(4);
+    assert!(again.stderr.contains("nothing was changed by hand"), "{}", again.stderr);
+}
+
+#[test]
+fn a_run_can_be_read_as_it_was_after_any_event() {
+    let place = edited_run();
+    let last = events(&place, &[]).last().expect("an event")["event"]
+        .as_u64()
+        .expect("a number");
+    let status_at = |moment: &str| {
+        let ended = place
+            .jumar(&["status", "--json", &format!("{}@{moment}", place.run())])
+            .code(0);
+        let json: Value = serde_json::from_str(&ended.stdout).expect("an object");
+        json["phases"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|p| p["status"].as_str().expect("a word").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(status_at("1"), ["pending", "pending"]);
+    assert_eq!(status_at(&last.to_string()), ["completed", "completed"]);
+    assert_eq!(status_at(&format!("-{}", last - 1)), ["pending", "pending"]);
+    let ended = place.jumar(&["status", &format!("{}@999", place.run())]).code(4);
+    assert!(
+        ended.stderr.contains(&format!("from event 0 to {last}")),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn fsck_finds_what_is_wrong_changes_nothing_and_mends_it_when_asked() {
+    let place = edited_run();
+    place.jumar(&["resume"]).code(0);
+    place.jumar(&["fsck"]).code(0);
+    let file = format!("{}/.experiment_state", place.run());
+    let text = place.read(&file);
+    place.write(&file, &text[..text.len() / 3]);
+    let found = place.jumar(&["fsck", "--json"]).code(4);
+    assert!(found.stdout.contains("# end of state"), "{}", found.stdout);
+    assert_eq!(place.read(&file), text[..text.len() / 3]);
+    place.jumar(&["fsck", "--repair"]).code(0);
+    assert!(place.read(&file).contains("a=completed\nb=completed\n"));
+    place.jumar(&["fsck"]).code(0);
+}
+
+#[test]
+fn a_run_in_use_is_refused_waited_for_and_not_unlocked() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"touch begun; while [ ! -e go ]; do sleep 0.02; done\"); });\nphase(\"b\", || { shell(\"echo b >> ran\"); });\n",
+    );
+    let host = place.start(&["run", "p.rhai"]);
+    wait_until("the phase has begun", || place.exists("begun"));
+    for arguments in [&["resume"][..], &["unlock"], &["undo"], &["fsck", "--repair"]] {
+        let ended = place.jumar(arguments).code(5);
+        assert!(ended.stderr.contains("in use by pid"), "{}", ended.stderr);
+    }
+    // Whoever only looks is not refused.
+    place.jumar(&["status"]).code(0);
+    place.jumar(&["history"]).code(0);
+    let waiting = place.start(&["resume", "--wait"]);
+    place.write("go", "");
+    for child in [host, waiting] {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(place.read("ran"), "b\n");
+    let ended = place.jumar(&["unlock"]).code(0);
+    assert!(ended.stderr.contains("nothing to unlock"), "{}", ended.stderr);
+}
