@@ -197,6 +197,29 @@ fn a_keeper_that_is_killed_takes_nothing_with_it() {
 }
 
 #[test]
+fn a_command_that_a_killed_keeper_had_not_come_to_is_started_once() {
+    let workplace = Workplace::new();
+    let script = r#"phase("work", || {
+        shell("echo one >> effects");
+        sleep(1);
+        shell("echo two >> effects");
+    });"#;
+    workplace.write("work.rhai", script);
+    let host = workplace.start(&["run", "work.rhai"]);
+    wait_until("the first command has run", || workplace.exists("effects"));
+    let keeper = keepers_in(&workplace).remove(0);
+    keeper.stop();
+    let log = format!("{}/logs/work.log", workplace.run());
+    wait_until("the second one is handed over", || {
+        workplace.read(&log).contains("$ echo two")
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    keeper.kill();
+    common::Ended::from(host.wait_with_output().unwrap()).code(0);
+    assert_eq!(workplace.read("effects"), "one\ntwo\n");
+}
+
+#[test]
 fn what_host_and_keeper_left_is_waited_for_and_then_run_again_and_the_record_says_so() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {

@@ -8,6 +8,7 @@ mod completions;
 mod error;
 mod exit_code;
 mod launch;
+mod left_behind;
 mod logs;
 mod outcome;
 mod parameter_file;

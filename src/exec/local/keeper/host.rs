@@ -41,29 +41,29 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const LOCK_GLANCE: Duration = Duration::from_millis(2);
 
 /// Waits until the keeper of an earlier host, if there is one, starts nothing more: from here on its logbooks tell of
-/// everything that it has started. Ten seconds at most, or until a stop is requested.
+/// everything that it has started. Returns `false` when a stop is requested first.
 ///
 /// # Errors
 ///
-/// When the lock cannot be looked at, or the keeper does not let go of it.
-pub fn settle(lock: &Path, stop: &StopSignal) -> io::Result<()> {
+/// When the lock cannot be looked at, or the keeper does not let go of it for ten seconds.
+pub fn settle(lock: &Path, stop: &StopSignal) -> io::Result<bool> {
     match File::open(lock) {
         Ok(file) => take_lock(&file, stop),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-fn take_lock(file: &File, stop: &StopSignal) -> io::Result<()> {
+fn take_lock(file: &File, stop: &StopSignal) -> io::Result<bool> {
     let deadline = Instant::now() + SETTLE_PATIENCE;
     loop {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline && !stop.is_requested() => {
-                thread::sleep(LOCK_GLANCE);
-            }
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::AGAIN) if stop.is_requested() => return Ok(false),
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => thread::sleep(LOCK_GLANCE),
+            Err(rustix::io::Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
             // A file system without locks: a keeper has noticed long before anybody can type a command.
-            Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => return Ok(()),
+            Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
     }
