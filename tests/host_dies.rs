@@ -264,8 +264,10 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
-    wait_until("the second command runs", || {
-        workplace.exists("effects") && workplace.read("effects").ends_with("second\n")
+    wait_until("the second command runs, as the file says", || {
+        workplace.exists("effects")
+            && workplace.read("effects").ends_with("second\n")
+            && workplace.state().contains("work=in_progress")
     });
     kill(&mut host);
     let file = format!("{}/.experiment_state", workplace.run());
@@ -336,8 +338,10 @@ fn the_gpu_of_a_living_command_is_given_to_nobody_else() {
     "#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
-    wait_until("the second phase runs", || {
-        workplace.exists("effects") && workplace.read("effects").ends_with("second 7\n")
+    wait_until("the second phase runs, as the file says", || {
+        workplace.exists("effects")
+            && workplace.read("effects").ends_with("second 7\n")
+            && workplace.state().contains("first=completed")
     });
     kill(&mut host);
     let file = format!("{}/.experiment_state", workplace.run());
