@@ -256,6 +256,48 @@ fn what_host_and_keeper_left_is_waited_for_and_then_run_again_and_the_record_say
 }
 
 #[test]
+fn no_command_meets_a_second_copy_of_itself_however_often_host_and_keeper_are_killed() {
+    let workplace = Workplace::new();
+    let script = r#"
+        for p in 0..3 {
+            let first = p * 8;
+            phase(`work${p}`, || {
+                for n in 0..8 {
+                    let i = first + n;
+                    let pause = if i % 2 == 0 { "0.08" } else { "0" };
+                    shell(`mkdir lock${i} || echo ${i} >> met; echo ${i} >> effects; sleep ${pause}; rmdir lock${i}`);
+                }
+            });
+        }
+    "#;
+    workplace.write("work.rhai", script);
+    let mut random = Random::new();
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "3"]);
+    wait_until("a command has begun", || workplace.exists("effects"));
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_micros(random.below(150_000)));
+        if host.try_wait().expect("the host can be asked").is_some() {
+            break;
+        }
+        let keepers = keepers_in(&workplace);
+        kill(&mut host);
+        keepers.iter().for_each(Process::kill_if_alive);
+        host = workplace.start(&["resume", "-j", "3"]);
+    }
+    common::Ended::from(host.wait_with_output().unwrap()).code(0);
+    assert!(
+        !workplace.exists("met"),
+        "seed {}: {}",
+        random.seed,
+        workplace.read("met")
+    );
+    let effects = workplace.read("effects");
+    for i in 0..24 {
+        assert!(effects.lines().any(|line| line == i.to_string()), "{i} is lost");
+    }
+}
+
+#[test]
 fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
@@ -472,6 +514,12 @@ impl Process {
 
     fn kill(&self) {
         self.signal(rustix::process::Signal::KILL);
+    }
+
+    fn kill_if_alive(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid).expect("a process id");
+        // It may have gone with its host.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 
     fn stop(&self) {
