@@ -334,6 +334,42 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
 }
 
 #[test]
+fn a_phase_that_is_set_back_while_the_next_host_is_on_is_done_anew() {
+    let workplace = Workplace::new();
+    let script = r#"
+        for n in 1..3 {
+            phase(`work${n}`, || { shell(`echo ${n} >> effects; until test -e go${n}; do sleep 0.01; done`); });
+        }
+    "#;
+    workplace.write("work.rhai", script);
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
+    wait_until("both commands run", || {
+        workplace.exists("effects") && workplace.read("effects").lines().count() == 2
+    });
+    kill(&mut host);
+    let resumed = workplace.start(&["resume"]);
+    wait_until("the new host goes on, as the file says", || {
+        let state = workplace.state();
+        state.contains("another one went on") && state.contains("work2=in_progress")
+    });
+    let file = format!("{}/.experiment_state", workplace.run());
+    workplace.write(&file, &workplace.state().replace("work2=in_progress", "work2=pending"));
+    workplace.write("go1", "");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        workplace.read("effects").lines().count(),
+        2,
+        "no second copy beside a living one"
+    );
+    workplace.write("go2", "");
+    common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
+    let effects = workplace.read("effects");
+    assert_eq!(effects.lines().filter(|line| *line == "2").count(), 2, "{effects}");
+    assert_eq!(effects.lines().filter(|line| *line == "1").count(), 1, "{effects}");
+    assert!(workplace.value("attempts", "work2.1").unwrap().contains("interrupted"));
+}
+
+#[test]
 fn from_a_command_that_has_changed_on_everything_runs_again_and_that_is_said() {
     let workplace = Workplace::new();
     let script = |second: &str| {

@@ -37,6 +37,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 const START_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a keeper that is not needed any more is waited for.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// How long a keeper that has closed a connection may take to end.
+const DYING_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a lock is asked for.
 const LOCK_GLANCE: Duration = Duration::from_millis(2);
 
@@ -102,13 +104,20 @@ impl Drop for KeeperOfHost {
         };
         drop((first, idle));
         // It goes at once when no command is left, and not every system has somebody who reaps it for us.
-        let deadline = Instant::now() + GOODBYE;
-        while let Ok(None) = process.try_wait()
-            && Instant::now() < deadline
-        {
-            thread::sleep(Duration::from_micros(200));
-        }
+        ends_within(&mut process, GOODBYE);
     }
+}
+
+/// Whether a process ends before the time is over; it is reaped then.
+fn ends_within(process: &mut Child, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while let Ok(None) = process.try_wait() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    true
 }
 
 /// A connection to a keeper for one command.
@@ -241,7 +250,12 @@ impl KeeperOfHost {
         if let Some(mut keeper) = running.take()
             && let Some(mut process) = keeper.process.take()
         {
-            // Its connections are closed, so it is dying if it is not dead.
+            drop((keeper.first, keeper.idle));
+            // One that has closed a connection is dying, if it is not dead. One that is not has lost its way: what it keeps is
+            // safer with us.
+            if !ends_within(&mut process, DYING_PATIENCE) {
+                let _ = process.kill();
+            }
             let _ = process.wait();
         }
     }
