@@ -197,6 +197,29 @@ fn a_keeper_that_is_killed_takes_nothing_with_it() {
 }
 
 #[test]
+fn a_command_that_a_killed_keeper_had_not_come_to_is_started_once() {
+    let workplace = Workplace::new();
+    let script = r#"phase("work", || {
+        shell("echo one >> effects");
+        sleep(1);
+        shell("echo two >> effects");
+    });"#;
+    workplace.write("work.rhai", script);
+    let host = workplace.start(&["run", "work.rhai"]);
+    wait_until("the first command has run", || workplace.exists("effects"));
+    let keeper = keepers_in(&workplace).remove(0);
+    keeper.stop();
+    let log = format!("{}/logs/work.log", workplace.run());
+    wait_until("the second one is handed over", || {
+        workplace.read(&log).contains("$ echo two")
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    keeper.kill();
+    common::Ended::from(host.wait_with_output().unwrap()).code(0);
+    assert_eq!(workplace.read("effects"), "one\ntwo\n");
+}
+
+#[test]
 fn what_host_and_keeper_left_is_waited_for_and_then_run_again_and_the_record_says_so() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
@@ -233,6 +256,48 @@ fn what_host_and_keeper_left_is_waited_for_and_then_run_again_and_the_record_say
 }
 
 #[test]
+fn no_command_meets_a_second_copy_of_itself_however_often_host_and_keeper_are_killed() {
+    let workplace = Workplace::new();
+    let script = r#"
+        for p in 0..3 {
+            let first = p * 8;
+            phase(`work${p}`, || {
+                for n in 0..8 {
+                    let i = first + n;
+                    let pause = if i % 2 == 0 { "0.08" } else { "0" };
+                    shell(`mkdir lock${i} || echo ${i} >> met; echo ${i} >> effects; sleep ${pause}; rmdir lock${i}`);
+                }
+            });
+        }
+    "#;
+    workplace.write("work.rhai", script);
+    let mut random = Random::new();
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "3"]);
+    wait_until("a command has begun", || workplace.exists("effects"));
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_micros(random.below(150_000)));
+        if host.try_wait().expect("the host can be asked").is_some() {
+            break;
+        }
+        let keepers = keepers_in(&workplace);
+        kill(&mut host);
+        keepers.iter().for_each(Process::kill_if_alive);
+        host = workplace.start(&["resume", "-j", "3"]);
+    }
+    common::Ended::from(host.wait_with_output().unwrap()).code(0);
+    assert!(
+        !workplace.exists("met"),
+        "seed {}: {}",
+        random.seed,
+        workplace.read("met")
+    );
+    let effects = workplace.read("effects");
+    for i in 0..24 {
+        assert!(effects.lines().any(|line| line == i.to_string()), "{i} is lost");
+    }
+}
+
+#[test]
 fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
@@ -241,8 +306,10 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
-    wait_until("the second command runs", || {
-        workplace.exists("effects") && workplace.read("effects").ends_with("second\n")
+    wait_until("the second command runs, as the file says", || {
+        workplace.exists("effects")
+            && workplace.read("effects").ends_with("second\n")
+            && workplace.state().contains("work=in_progress")
     });
     kill(&mut host);
     let file = format!("{}/.experiment_state", workplace.run());
@@ -264,6 +331,42 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     assert_eq!(workplace.read("effects"), "first\nsecond\nfirst\nsecond\n");
     assert!(workplace.value("attempts", "work.1").unwrap().contains("interrupted"));
     assert!(workplace.value("attempts", "work.2").unwrap().contains("completed"));
+}
+
+#[test]
+fn a_phase_that_is_set_back_while_the_next_host_is_on_is_done_anew() {
+    let workplace = Workplace::new();
+    let script = r#"
+        for n in 1..3 {
+            phase(`work${n}`, || { shell(`echo ${n} >> effects; until test -e go${n}; do sleep 0.01; done`); });
+        }
+    "#;
+    workplace.write("work.rhai", script);
+    let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
+    wait_until("both commands run", || {
+        workplace.exists("effects") && workplace.read("effects").lines().count() == 2
+    });
+    kill(&mut host);
+    let resumed = workplace.start(&["resume"]);
+    wait_until("the new host goes on, as the file says", || {
+        let state = workplace.state();
+        state.contains("another one went on") && state.contains("work2=in_progress")
+    });
+    let file = format!("{}/.experiment_state", workplace.run());
+    workplace.write(&file, &workplace.state().replace("work2=in_progress", "work2=pending"));
+    workplace.write("go1", "");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        workplace.read("effects").lines().count(),
+        2,
+        "no second copy beside a living one"
+    );
+    workplace.write("go2", "");
+    common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
+    let effects = workplace.read("effects");
+    assert_eq!(effects.lines().filter(|line| *line == "2").count(), 2, "{effects}");
+    assert_eq!(effects.lines().filter(|line| *line == "1").count(), 1, "{effects}");
+    assert!(workplace.value("attempts", "work2.1").unwrap().contains("interrupted"));
 }
 
 #[test]
@@ -313,8 +416,10 @@ fn the_gpu_of_a_living_command_is_given_to_nobody_else() {
     "#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai", "-j", "2"]);
-    wait_until("the second phase runs", || {
-        workplace.exists("effects") && workplace.read("effects").ends_with("second 7\n")
+    wait_until("the second phase runs, as the file says", || {
+        workplace.exists("effects")
+            && workplace.read("effects").ends_with("second 7\n")
+            && workplace.state().contains("first=completed")
     });
     kill(&mut host);
     let file = format!("{}/.experiment_state", workplace.run());
@@ -445,6 +550,12 @@ impl Process {
 
     fn kill(&self) {
         self.signal(rustix::process::Signal::KILL);
+    }
+
+    fn kill_if_alive(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid).expect("a process id");
+        // It may have gone with its host.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 
     fn stop(&self) {

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::check::refuse_faults;
 use super::error::{CliError, plan_error};
+use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
 use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
-use crate::exec::{Executor, Keeping, Local, StopSignal, install_signal_handlers, settle};
+use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, STATE_FILE, Session, Unfinished, create_run, left_running, locate, preview,
-    recorded_parameters, relocated, reopen_run, take_over,
+    RunDirectory, RunPath, STATE_FILE, Session, create_run, locate, preview, recorded_parameters, relocated,
+    reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
 use crate::state::{State, Store, read, value};
@@ -40,13 +41,6 @@ struct Existing {
     /// Held from before the script is planned: nobody else may change what it plans from. None in a dry run.
     store: Option<Store>,
 }
-
-/// The program that runs, also when its file has been replaced meanwhile.
-const THIS_PROGRAM: &str = "/proc/self/exe";
-/// Where jumar's own files of a run lie.
-const PRIVATE_DIRECTORY: &str = ".experiment_state.d";
-/// The keeper's lock among jumar's own files of a run.
-const KEEPER_LOCK: &str = "keeper";
 
 /// What came of it, inside the evaluation of the script.
 enum Done {
@@ -136,10 +130,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         source: launch.source.clone(),
         resumed: launch.existing.is_some(),
         store,
-        private: launch
-            .existing
-            .as_ref()
-            .map(|e| e.run.directory.join(PRIVATE_DIRECTORY)),
+        private: launch.existing.as_ref().map(|e| looked_at(&e.run)),
         how,
         local,
         watcher: Arc::clone(&watcher),
@@ -297,16 +288,12 @@ impl Begun {
         };
         let notes = match self.store {
             Some(store) => {
-                let private = store.private_dir();
-                settle(&private.join(KEEPER_LOCK), &session.stop)
-                    .map_err(|e| CliError::disk(format!("the last host's keeper does not let go of the run: {e}")))?;
-                let unfinished = unfinished(session, &selection, store.state(), private)?;
-                if !wait_for_what_runs(session, store.state(), &unfinished)? {
+                let Some(unfinished) = take_in(session, &selection, &store)? else {
                     return Ok(Done::Walked(Report {
                         interrupted: true,
                         ..Report::default()
                     }));
-                }
+                };
                 reopen_run(session, store, Some(script), unfinished)?
             }
             None => {
@@ -315,13 +302,7 @@ impl Begun {
             }
         };
         let directory = session.directory.path()?;
-        if let Some(private) = session.ledger.private_dir() {
-            self.local.keep(Keeping {
-                program: THIS_PROGRAM.into(),
-                title: format!("jumar keeper: {}", directory.display()),
-                lock: private.join(KEEPER_LOCK),
-            });
-        }
+        keep_commands(&self.local, session, &directory);
         self.watcher.begin();
         session.observer.note(&format!(
             "{} {}",
@@ -393,33 +374,6 @@ fn stopped(session: &Session) -> Option<CliError> {
     session.stop.is_requested().then(|| CliError::Stopped {
         signal: session.stop.signal(),
     })
-}
-
-/// The attempts that are gone on with: those of phases that are still in the plan and that nobody wants done anew.
-fn unfinished(session: &Session, selection: &Selection, state: &State, private: &Path) -> Result<Unfinished, CliError> {
-    let plan = session.plan();
-    let anew = selection.reruns(&plan)?;
-    let mut unfinished = Unfinished::find(state, private);
-    unfinished.retain(|phase| {
-        let position = plan.phases().iter().position(|known| known.name == phase);
-        position.is_some_and(|position| !anew.contains(&position))
-    });
-    Ok(unfinished)
-}
-
-/// Waits for what the last host left running; `false` when jumar was asked to stop first.
-fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished) -> Result<bool, CliError> {
-    for process in left_running(state, &session.absolute_directory()?, unfinished) {
-        let text = format!(
-            "waiting for process {}, which the last host left running: {}",
-            process.pid, process.command
-        );
-        session.observer.note(&text);
-        if !process.wait(&session.stop) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 impl From<BeginError> for CliError {

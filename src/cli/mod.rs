@@ -10,6 +10,7 @@ mod exit_code;
 mod fsck;
 mod history;
 mod launch;
+mod left_behind;
 mod logs;
 mod moment;
 mod open_run;

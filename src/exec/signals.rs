@@ -32,7 +32,7 @@ pub fn install_signal_handlers(stop: &StopSignal) -> io::Result<()> {
 }
 
 /// Whether this process ignores a signal at present; false when the system does not say.
-fn is_ignored(signal: i32) -> bool {
+pub(super) fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: a null new action only asks; the old one is written to memory that is large enough and ours.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };

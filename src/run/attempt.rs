@@ -33,8 +33,8 @@ pub struct Attempt {
     /// Whether it is to stop: jumar was asked to, or another phase's failure ends them all.
     pub stop: StopSignal,
     began: Instant,
-    /// How long it had been on under earlier hosts.
-    before: Duration,
+    /// How long it had been on under earlier hosts; `None` when there were none.
+    before: Option<Duration>,
     pub(super) book: CommandBook,
     pub(super) record: Mutex<AttemptRecord>,
     pub(super) progress: Mutex<Progress>,
@@ -78,7 +78,7 @@ impl Attempt {
             overrides,
             devices,
             began: Instant::now(),
-            before: Duration::ZERO,
+            before: None,
             book: CommandBook::none(),
             record: Mutex::new(record),
             progress: Mutex::default(),
@@ -96,7 +96,7 @@ impl Attempt {
 
     /// An attempt that an earlier host has begun. `self` is as a new one with its number would be.
     pub(super) fn continued(mut self, unfinished: UnfinishedAttempt) -> Attempt {
-        self.before = Duration::try_from_secs_f64(unfinished.seconds()).unwrap_or_default();
+        self.before = Some(Duration::try_from_secs_f64(unfinished.seconds()).unwrap_or_default());
         let mut record = unfinished.record.clone();
         record.devices.clone_from(&self.devices);
         record.notes.push(format!(
@@ -216,7 +216,7 @@ impl Attempt {
     }
 
     fn elapsed(&self) -> Duration {
-        self.before + self.began.elapsed()
+        self.before.unwrap_or_default() + self.began.elapsed()
     }
 
     /// How much of the phase's `timeout` is left; `None` without one.
@@ -334,7 +334,7 @@ impl Attempt {
         // A body that is gone through again after its host has died comes by here again.
         let is_known = |known: &Manifest| known.path == manifest.path && known.hash == manifest.hash;
         let newest = self.session.ledger.read(records::checkpoints).pop();
-        if self.before > Duration::ZERO && newest.is_some_and(|newest| is_known(&newest)) {
+        if self.before.is_some() && newest.is_some_and(|newest| is_known(&newest)) {
             return Ok(());
         }
         Ok(self.keep_checkpoint(manifest)?)

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::conductor::Bodies;
 use super::gpu_memory::MemoryBefore;
-use super::resume::UnfinishedAttempt;
+use super::resume::{UnfinishedAttempt, end_unfinished};
 use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
+use crate::state::PhaseStatus;
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
@@ -85,6 +86,12 @@ impl PhaseRunner {
             )
         });
         let mut unfinished = self.session.unfinished().take(&name);
+        if self.session.ledger.read(|s| s.phase(&name)) != Some(PhaseStatus::InProgress)
+            && let Some(attempt) = unfinished.take()
+        {
+            // Somebody has set it back since this host began: it is done anew.
+            end_unfinished(&self.session, vec![(name.clone(), attempt)])?;
+        }
         if let Some(attempt) = &unfinished {
             earlier = attempt.number - 1;
         }

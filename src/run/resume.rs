@@ -137,11 +137,33 @@ impl UnfinishedAttempt {
 /// [`StateError`] when it cannot be recorded.
 pub(super) fn stop_unfinished(session: &Session, stops: impl Fn(&str) -> bool) -> Result<(), StateError> {
     let attempts = std::mem::take(&mut session.unfinished().attempts);
-    let left: Vec<_> = attempts.into_iter().filter(|(phase, _)| stops(phase)).collect();
+    end_unfinished(
+        session,
+        attempts.into_iter().filter(|(phase, _)| stops(phase)).collect(),
+    )
+}
+
+/// Waits for what these attempts still have running, or ends it when jumar was asked to stop; they are interrupted, and nobody
+/// goes on with them.
+///
+/// # Errors
+/// [`StateError`] when that cannot be recorded.
+pub(super) fn end_unfinished(session: &Session, left: Vec<(String, UnfinishedAttempt)>) -> Result<(), StateError> {
     // Each has its own time of grace; one after the other they would add up.
     thread::scope(|scope| {
-        for (_, attempt) in &left {
+        for (phase, attempt) in &left {
             for open in Open::of(attempt.entries.clone(), attempt.logbook.path()) {
+                if let Some(process) = Living::named(open.entry.process) {
+                    let what = if session.stop.is_requested() {
+                        "ending"
+                    } else {
+                        "waiting for"
+                    };
+                    session.observer.note(&format!(
+                        "{phase}: {what} process {}, which the last host left running: {}",
+                        process.pid, process.command
+                    ));
+                }
                 scope.spawn(move || go_on_with(session, &open));
             }
         }

@@ -47,6 +47,11 @@ pub(super) fn take_in_leader(pid: Pid) {
     lock().leaders.insert(pid.as_raw_nonzero().get());
 }
 
+/// Whether somebody in this process waits for that child.
+pub(super) fn is_led(pid: i32) -> bool {
+    lock().leaders.contains(&pid)
+}
+
 /// Says that this process has no children but commands and what they left: whatever nobody waits for is an orphan.
 pub(super) fn expect_only_commands() {
     lock().only_commands = true;

@@ -49,6 +49,11 @@ impl Beginning {
         self.since_boot
     }
 
+    /// When it was, as the process table counts: in clock ticks since boot.
+    pub(super) fn ticks(&self) -> u64 {
+        (self.since_boot * rustix::param::clock_ticks_per_second() as f64) as u64
+    }
+
     /// How long ago it was, in seconds, suspended time included.
     pub(super) fn seconds(&self) -> f64 {
         seconds_since_boot() - self.since_boot

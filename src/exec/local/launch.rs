@@ -94,6 +94,11 @@ pub(super) fn is_of_this_host(mark: &str) -> bool {
     mark.split('/').any(|id| id.starts_with(HOST_ID.as_str()))
 }
 
+/// Whether a value of [`COMMAND_ID_VARIABLE`] names no more commands than this process itself runs inside.
+pub(super) fn is_only_outer(mark: &str) -> bool {
+    std::env::var(COMMAND_ID_VARIABLE).is_ok_and(|outer| outer == mark)
+}
+
 /// What the ids of all commands of this process begin with, and no others.
 static HOST_ID: LazyLock<String> = LazyLock::new(|| {
     // A clock before 1970 only makes the id less unique.

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::capture::Capture;
+use super::children;
 use super::ending::Beginning;
-use super::launch::{COMMAND_ID_VARIABLE, Started};
+use super::launch::{self, COMMAND_ID_VARIABLE, Started};
 use super::leader::Leader;
 use super::prepared::{exit_of, log_error, open_log, take_captured};
 use super::process_table::{self, Variable};
@@ -135,19 +136,49 @@ fn captured(path: &Path, entry: &Entry, command: &Command, logbook: &Path) -> Re
     Ok(stdout)
 }
 
-/// The process that leads the command with this id, if it lives.
-pub(super) fn leader_marked(id: &str) -> Option<ProcessName> {
-    let processes = process_table::read_all().ok()?;
-    let is_marked = |pid| match process_table::environment_variable(pid, COMMAND_ID_VARIABLE) {
-        Variable::Value(mark) => mark.split('/').any(|part| part == id),
-        Variable::Missing | Variable::Unreadable => false,
-    };
-    let mut leaders = processes
-        .into_iter()
-        .filter(|process| process.pid == process.group && !process.ended);
-    let leader = leaders.find(|process| is_marked(process.pid))?;
-    Some(ProcessName {
-        pid: leader.pid,
-        started: leader.started,
-    })
+/// What became of a command that was handed to a keeper which was killed before it could note anything.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Handed {
+    /// It runs.
+    Runs(ProcessName),
+    /// It was never started.
+    NotStarted,
+    /// It may have been started and have ended.
+    Unknown,
+}
+
+/// How long a process may take from its start until it is the program that it was started for.
+const EXEC_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Looks for the command with this id, which cannot have been started before `since` (in clock ticks since boot), among the
+/// children that this process has inherited from its keeper. Whatever the keeper had started is among them, for it has reaped
+/// nothing that it has not noted.
+pub(super) fn find_handed(id: &str, since: u64) -> io::Result<Handed> {
+    let deadline = Instant::now() + EXEC_PATIENCE;
+    loop {
+        let mut inherited = process_table::own_children()?;
+        inherited.retain(|child| child.pid == child.group && child.started >= since && !children::is_led(child.pid));
+        let mut nameless = false;
+        for child in inherited.iter().filter(|child| !child.ended) {
+            match process_table::environment_variable(child.pid, COMMAND_ID_VARIABLE) {
+                Variable::Value(mark) if mark.split('/').any(|part| part == id) => {
+                    return Ok(Handed::Runs(ProcessName {
+                        pid: child.pid,
+                        started: child.started,
+                    }));
+                }
+                Variable::Value(mark) if !launch::is_only_outer(&mark) => {}
+                // Until it becomes another program it shows its keeper's environment.
+                Variable::Value(_) | Variable::Missing | Variable::Unreadable => nameless = true,
+            }
+        }
+        if !nameless {
+            let any_ended = inherited.iter().any(|child| child.ended);
+            return Ok(if any_ended { Handed::Unknown } else { Handed::NotStarted });
+        }
+        if Instant::now() > deadline {
+            return Ok(Handed::Unknown);
+        }
+        thread::sleep(GLANCE);
+    }
 }

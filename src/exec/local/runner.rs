@@ -12,13 +12,26 @@ use super::launch::Started;
 use super::leader::Leader;
 use super::oom::OomCounters;
 use super::prepared::Prepared;
+use super::rejoin::{self, Handed};
 use super::watch::{Limits, watch};
-use super::{children, program_file, rejoin};
+use super::{children, process_table, program_file};
 use crate::exec::logbook::{self, End, Entry};
 use crate::exec::{Command, ExecError, Executor, Exit, StopSignal};
 
 /// How long a command may take to end after it was asked to, unless [`Local::with_grace`] says otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// How many keepers in a row may be killed with the same command in their hands.
+const KEEPERS: usize = 3;
+
+/// What came of handing a command to a keeper.
+enum HandOver {
+    Ended(End),
+    /// There is none.
+    NoKeeper,
+    /// It was killed and had not started the command.
+    NotStarted,
+}
 
 /// Runs commands on this machine.
 #[derive(Debug)]
@@ -85,6 +98,23 @@ impl Local {
         prepared: &Prepared<'_>,
         limits: &Limits<'_>,
     ) -> Result<Option<End>, ExecError> {
+        for _ in 0..KEEPERS {
+            match self.hand_over(keeper, prepared, limits)? {
+                HandOver::Ended(end) => return Ok(Some(end)),
+                HandOver::NoKeeper => return Ok(None),
+                // The keeper was killed before it came to it: another one will.
+                HandOver::NotStarted => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn hand_over(
+        &self,
+        keeper: &KeeperOfHost,
+        prepared: &Prepared<'_>,
+        limits: &Limits<'_>,
+    ) -> Result<HandOver, ExecError> {
         let stdout = prepared.stdout()?;
         let handover = Handover {
             run: prepared.request(),
@@ -93,42 +123,45 @@ impl Local {
             log: &prepared.log,
             logbook: prepared.logbook.as_ref(),
         };
+        let beginning = Beginning::now();
         let kept = match keeper.run(&handover) {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(%error, "no keeper: the command is started by this process and does not outlive it unseen");
-                return Ok(None);
+                return Ok(HandOver::NoKeeper);
             }
         };
         match kept.wait(limits) {
-            Ok(end) => Ok(Some(end)),
+            Ok(end) => Ok(HandOver::Ended(end)),
             Err(LostTrack::Refused(source)) => Err(program_file::explain(&prepared.program, source)),
             Err(LostTrack::Unkillable(pid)) => Err(unkillable(prepared.command, pid)),
             Err(LostTrack::Failed(source)) => Err(lost_track(prepared.command, source)),
-            Err(LostTrack::KeeperGone) => self.take_in(prepared, limits).map(Some),
+            Err(LostTrack::KeeperGone) => self.take_in(prepared, limits, &beginning),
         }
     }
 
-    /// Goes on with a command whose keeper was killed: it is a child of this process now, if it is there.
-    fn take_in(&self, prepared: &Prepared<'_>, limits: &Limits<'_>) -> Result<End, ExecError> {
+    /// Goes on with a command whose keeper was killed after `handed`: it is a child of this process now, if it is there.
+    fn take_in(&self, prepared: &Prepared<'_>, limits: &Limits<'_>, handed: &Beginning) -> Result<HandOver, ExecError> {
         let command = prepared.command;
         tracing::warn!(command = command.display(), "the keeper is gone; going on without it");
         let lost_track = |source| lost_track(command, source);
+        let unseen = || ExecError::Unseen {
+            command: command.display(),
+        };
         let entry = match &command.note {
             Some(note) => logbook::entry(&note.logbook, &prepared.id).map_err(lost_track)?,
             None => None,
         };
-        if let Some(end) = entry.as_ref().and_then(|entry| entry.end.clone()) {
-            return Ok(end);
-        }
-        let unseen = || ExecError::Unseen {
-            command: command.display(),
-        };
         let process = match &entry {
+            Some(Entry { end: Some(end), .. }) => return Ok(HandOver::Ended(end.clone())),
             Some(entry) => entry.process,
-            None => rejoin::leader_marked(&prepared.id).ok_or_else(unseen)?,
+            None => match rejoin::find_handed(&prepared.id, handed.ticks()).map_err(lost_track)? {
+                Handed::Runs(process) => process,
+                Handed::NotStarted => return Ok(HandOver::NotStarted),
+                Handed::Unknown => return Err(unseen()),
+            },
         };
-        let own_child = super::process_table::read_one(process.pid)
+        let own_child = process_table::read_one(process.pid)
             .map_err(lost_track)?
             .is_some_and(|now| now.started == process.started && now.parent == own_name().pid);
         let pid = Pid::from_raw(process.pid).filter(|_| own_child).ok_or_else(unseen)?;
@@ -136,10 +169,10 @@ impl Local {
             leader: Leader::taken_in(pid),
             command_id: prepared.id.clone(),
         };
-        let beginning = entry.map_or_else(Beginning::now, |entry| Beginning::at(entry.began));
+        let beginning = entry.map_or(*handed, |entry| Beginning::at(entry.began));
         let end = self.see_end(prepared, started, &beginning, limits)?;
         prepared.note_end(&end);
-        Ok(end)
+        Ok(HandOver::Ended(end))
     }
 
     /// Runs a command as a child of this process.

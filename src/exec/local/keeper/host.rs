@@ -37,33 +37,35 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 const START_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a keeper that is not needed any more is waited for.
 const GOODBYE: Duration = Duration::from_millis(200);
+/// How long a keeper that has closed a connection may take to end.
+const DYING_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a lock is asked for.
 const LOCK_GLANCE: Duration = Duration::from_millis(2);
 
 /// Waits until the keeper of an earlier host, if there is one, starts nothing more: from here on its logbooks tell of
-/// everything that it has started. Ten seconds at most, or until a stop is requested.
+/// everything that it has started. Returns `false` when a stop is requested first.
 ///
 /// # Errors
 ///
-/// When the lock cannot be looked at, or the keeper does not let go of it.
-pub fn settle(lock: &Path, stop: &StopSignal) -> io::Result<()> {
+/// When the lock cannot be looked at, or the keeper does not let go of it for ten seconds.
+pub fn settle(lock: &Path, stop: &StopSignal) -> io::Result<bool> {
     match File::open(lock) {
         Ok(file) => take_lock(&file, stop),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-fn take_lock(file: &File, stop: &StopSignal) -> io::Result<()> {
+fn take_lock(file: &File, stop: &StopSignal) -> io::Result<bool> {
     let deadline = Instant::now() + SETTLE_PATIENCE;
     loop {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline && !stop.is_requested() => {
-                thread::sleep(LOCK_GLANCE);
-            }
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::AGAIN) if stop.is_requested() => return Ok(false),
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => thread::sleep(LOCK_GLANCE),
+            Err(rustix::io::Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
             // A file system without locks: a keeper has noticed long before anybody can type a command.
-            Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => return Ok(()),
+            Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
     }
@@ -102,13 +104,20 @@ impl Drop for KeeperOfHost {
         };
         drop((first, idle));
         // It goes at once when no command is left, and not every system has somebody who reaps it for us.
-        let deadline = Instant::now() + GOODBYE;
-        while let Ok(None) = process.try_wait()
-            && Instant::now() < deadline
-        {
-            thread::sleep(Duration::from_micros(200));
-        }
+        ends_within(&mut process, GOODBYE);
     }
+}
+
+/// Whether a process ends before the time is over; it is reaped then.
+fn ends_within(process: &mut Child, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while let Ok(None) = process.try_wait() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    true
 }
 
 /// A connection to a keeper for one command.
@@ -241,7 +250,12 @@ impl KeeperOfHost {
         if let Some(mut keeper) = running.take()
             && let Some(mut process) = keeper.process.take()
         {
-            // Its connections are closed, so it is dying if it is not dead.
+            drop((keeper.first, keeper.idle));
+            // One that has closed a connection is dying, if it is not dead. One that is not has lost its way: what it keeps is
+            // safer with us.
+            if !ends_within(&mut process, DYING_PATIENCE) {
+                let _ = process.kill();
+            }
             let _ = process.wait();
         }
     }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::children;
+use crate::exec::signals::is_ignored;
 use process::Keeper;
 use wire::Wire;
 
@@ -44,7 +45,9 @@ pub const KEEPER_ARGUMENT: &str = "__keeper";
 pub fn keep() -> io::Result<()> {
     // The program's file may be called anything.
     let _ = rustix::thread::set_name(c"jumar-keeper");
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ] {
+    let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ];
+    // What is ignored already stays so, for the commands, too: the run was started with nohup, say.
+    for signal in signals.into_iter().filter(|signal| !is_ignored(*signal)) {
         // Handlers, not SIG_IGN: handlers end at exec, so commands keep the default. It goes when its work is done, and is
         // stopped by stopping its commands.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
