@@ -152,7 +152,7 @@ fn a_training_goes_on_as_the_same_process_when_its_host_is_killed() {
 fn the_exit_status_of_a_command_that_ended_unseen_by_a_host_is_taken() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
-        shell("echo once >> effects; until test -e go; do sleep 0.01; done; echo the end; exit 9");
+        shell("echo once >> effects; until test -e go || ! test -e effects; do sleep 0.01; done; echo the end; exit 9");
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
@@ -174,7 +174,7 @@ fn the_exit_status_of_a_command_that_ended_unseen_by_a_host_is_taken() {
 fn a_keeper_that_is_killed_takes_nothing_with_it() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
-        let r = shell("echo one >> effects; until test -e go; do sleep 0.01; done; echo end one >> effects; exit 5", #{ check: false });
+        let r = shell("echo one >> effects; until test -e go || ! test -e effects; do sleep 0.01; done; echo end one >> effects; exit 5", #{ check: false });
         if r.code != 5 { throw `status ${r.code}`; }
         shell("echo two >> effects");
     });"#;
@@ -224,7 +224,7 @@ fn what_host_and_keeper_left_is_waited_for_and_then_run_again_and_the_record_say
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
         shell("echo first >> effects");
-        shell("echo begin >> effects; until test -e go; do sleep 0.01; done; echo end >> effects");
+        shell("echo begin >> effects; until test -e go || ! test -e effects; do sleep 0.01; done; echo end >> effects");
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
@@ -302,7 +302,7 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
         shell("echo first >> effects");
-        shell("echo second >> effects; until test -e go; do sleep 0.01; done");
+        shell("echo second >> effects; until test -e go || ! test -e effects; do sleep 0.01; done");
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
@@ -338,7 +338,7 @@ fn a_phase_that_is_set_back_while_the_next_host_is_on_is_done_anew() {
     let workplace = Workplace::new();
     let script = r#"
         for n in 1..3 {
-            phase(`work${n}`, || { shell(`echo ${n} >> effects; until test -e go${n}; do sleep 0.01; done`); });
+            phase(`work${n}`, || { shell(`echo ${n} >> effects; until test -e go${n} || ! test -e effects; do sleep 0.01; done`); });
         }
     "#;
     workplace.write("work.rhai", script);
@@ -377,7 +377,7 @@ fn from_a_command_that_has_changed_on_everything_runs_again_and_that_is_said() {
             r#"phase("work", || {{
                 shell("echo first >> effects");
                 shell("echo {second} >> effects");
-                shell("echo third >> effects; until test -e go; do sleep 0.01; done");
+                shell("echo third >> effects; until test -e go || ! test -e effects; do sleep 0.01; done");
             }});"#
         )
     };
@@ -411,7 +411,7 @@ fn the_gpu_of_a_living_command_is_given_to_nobody_else() {
     let script = r#"
         phase("first", #{ gpus: 1 }, || { shell("echo first $CUDA_VISIBLE_DEVICES >> effects"); });
         phase("second", #{ gpus: 1 }, || {
-            shell("echo second $CUDA_VISIBLE_DEVICES >> effects; until test -e go; do sleep 0.01; done");
+            shell("echo second $CUDA_VISIBLE_DEVICES >> effects; until test -e go || ! test -e effects; do sleep 0.01; done");
         });
     "#;
     workplace.write("work.rhai", script);
@@ -477,7 +477,7 @@ fn a_dry_run_tells_what_resume_would_go_on_with_and_changes_nothing() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
         shell("echo first >> effects");
-        shell("echo second >> effects; until test -e go; do sleep 0.01; done");
+        shell("echo second >> effects; until test -e go || ! test -e effects; do sleep 0.01; done");
     });"#;
     workplace.write("work.rhai", script);
     let mut host = workplace.start(&["run", "work.rhai"]);
