@@ -191,8 +191,8 @@ impl KeeperOfHost {
     /// A keeper that is a thread of this process: everything but the process of its own.
     #[cfg(test)]
     pub(in crate::exec::local) fn in_this_process(lock: PathBuf) -> Self {
-        let (first, theirs) = Wire::pair().unwrap();
-        thread::spawn(move || super::keep_in_this_process(theirs.into()).unwrap());
+        let (first, theirs) = Wire::pair().expect("a pair of sockets");
+        thread::spawn(move || super::keep_in_this_process(theirs.into()).expect("the keeper ends well"));
         KeeperOfHost {
             keeping: Keeping {
                 program: "/no/such/program".into(),
