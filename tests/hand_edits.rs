@@ -19,7 +19,7 @@ impl Running {
         // A phase of its own for each edit, and ones that keep the host busy.
         place.write(
             "p.rhai",
-            "for i in 0..400 { phase(`busy${i}`, || { shell(\"[ -e stop ] || sleep 0.03\"); }); }\n\
+            "for i in 0..400 { phase(`busy${i}`, || { shell(\"[ -e stop ] || sleep 0.1\"); }); }\n\
              for i in 0..8 { phase(`spare${i}`, || { shell(\"true\"); }); }\n",
         );
         let child = place

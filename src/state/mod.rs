@@ -3,6 +3,9 @@
 //! A run's state is sections of keys with text values ([`State`]). It changes only through an [`Event`] that is
 //! given to the [`Store`], which owns the state file: it holds the lock, merges what people write into the file
 //! while a run is on, and returns from [`Store::commit`] only when the event is durable.
+//! The truth is a journal in a hidden directory beside the file, which is its view: either can be made from the other
+//! (`docs/state-format.md`).
+//!
 //! Those who only look use [`read`] and [`holder`]: no lock, no write, no waiting.
 //!
 //! This room knows the text of the file and nothing above it: not which sections and keys a pipeline uses

@@ -16,6 +16,10 @@ use std::time::Duration;
 use super::super::page::END;
 use super::{Appending, Disk, Mark, parent};
 
+mod content;
+
+use content::{File, Piece};
+
 /// What somebody else does between two operations.
 type Step = Box<dyn FnOnce(&SimDisk) + Send>;
 
@@ -76,74 +80,6 @@ struct World {
 enum Node {
     Directory,
     File(usize),
-}
-
-#[derive(Clone, Default)]
-struct File {
-    /// What a reader sees.
-    now: Vec<u8>,
-    /// What is on the disk for certain.
-    synced: Vec<u8>,
-    /// What came since.
-    pending: Vec<Piece>,
-    version: i128,
-}
-
-#[derive(Clone)]
-enum Piece {
-    Append(Vec<u8>),
-    /// An append that the system gave up on.
-    Lost(usize),
-    Truncate,
-}
-
-impl File {
-    /// All that a loss of power may leave of it.
-    fn variants(&self) -> Vec<Vec<u8>> {
-        let mut all = vec![self.synced.clone()];
-        for count in 1..=self.pending.len() {
-            let before = self.image(count - 1, None);
-            if let Piece::Append(data) = &self.pending[count - 1] {
-                for cut in [1, data.len() / 2, data.len().saturating_sub(1)] {
-                    let mut torn = before.clone();
-                    torn.extend(&data[..cut.min(data.len())]);
-                    all.push(torn.clone());
-                    torn.resize(before.len() + data.len(), 0);
-                    all.push(torn);
-                }
-            }
-            all.push(self.image(count, None));
-        }
-        for zeroed in 0..self.pending.len() {
-            all.push(self.image(self.pending.len(), Some(zeroed)));
-        }
-        all
-    }
-
-    /// The file with so many of its pending pieces, one of them perhaps as zeros.
-    fn image(&self, count: usize, zeroed: Option<usize>) -> Vec<u8> {
-        let mut image = self.synced.clone();
-        for (index, piece) in self.pending[..count].iter().enumerate() {
-            match piece {
-                Piece::Append(data) if zeroed == Some(index) => image.resize(image.len() + data.len(), 0),
-                Piece::Append(data) => image.extend(data),
-                Piece::Lost(length) => image.resize(image.len() + length, 0),
-                Piece::Truncate => image.clear(),
-            }
-        }
-        image
-    }
-
-    fn sync(&mut self) {
-        self.synced = self.image(self.pending.len(), None);
-        self.pending.clear();
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        self.now.extend(bytes);
-        self.pending.push(Piece::Append(bytes.to_vec()));
-        self.version += 1;
-    }
 }
 
 /// Chance that is the same every time.
