@@ -12,7 +12,7 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
+    BeginError, Bodies, Conductor, Gathering, Ledger, Mode, PhasePreview, PlannedScript, Report, RunDirectory, RunPath,
     STATE_FILE, Session, create_run, left_running, locate, preview, recorded_parameters, reopen_run, take_over,
 };
 use crate::script::{Host, STOCK_MODES, ScriptSource};
@@ -296,7 +296,10 @@ impl Begun {
             usize::from(self.how.jobs),
             self.how.fail_fast,
         );
-        Ok(Done::Walked(conductor.walk(bodies)?))
+        let gathering = Gathering::start(session, &self.source.text);
+        let walked = conductor.walk(bodies);
+        gathering.finish();
+        Ok(Done::Walked(walked?))
     }
 
     fn selection(&self) -> Selection {

@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::attempt_command::Replay;
+use super::attempt_record::now;
 use super::checkpoint::newest_valid;
 use super::failure::Problem;
-use super::{AttemptRecord, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records};
+use super::{
+    AttemptRecord, Better, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records,
+};
 use crate::plan::{Phase, PlanError};
 
 /// An attempt that is on. Shared by all calls of its body.
@@ -38,6 +42,7 @@ pub struct Attempt {
 #[derive(Default)]
 pub(super) struct Progress {
     steps: Vec<String>,
+    steps_began: Vec<(Timestamp, Instant)>,
     failed_step: Option<String>,
     seen: HashSet<String>,
     declared: Vec<String>,
@@ -58,6 +63,8 @@ impl Attempt {
         overrides: Overrides,
         devices: Vec<String>,
     ) -> Attempt {
+        let mut record = AttemptRecord::begin();
+        record.gpus.clone_from(&devices);
         Attempt {
             session,
             phase,
@@ -65,7 +72,7 @@ impl Attempt {
             overrides,
             devices,
             began: Instant::now(),
-            record: Mutex::new(AttemptRecord::begin()),
+            record: Mutex::new(record),
             progress: Mutex::default(),
             checkpoint: OnceLock::new(),
             stopped: AtomicBool::new(false),
@@ -228,7 +235,10 @@ impl Attempt {
                 lock(&self.progress).steps.pop();
                 Ok(Err(value))
             }
-            None => Ok(Ok(())),
+            None => {
+                lock(&self.progress).steps_began.push((now(), Instant::now()));
+                Ok(Ok(()))
+            }
         }
     }
 
@@ -238,15 +248,21 @@ impl Attempt {
     /// [`Problem::State`] when it could not be recorded.
     pub fn leave_step(&self, value: Option<&Value>) -> Result<(), Problem> {
         let path = self.step();
-        lock(&self.progress).steps.pop();
+        let began = {
+            let mut progress = lock(&self.progress);
+            progress.steps.pop();
+            progress.steps_began.pop()
+        };
         match (path, value) {
             (Some(path), Some(value)) if !self.is_replayed() => {
+                self.note_step(&path, began);
                 lock(&self.progress).failed_step = None;
                 self.session
                     .ledger
                     .commit(records::step_completed(&self.phase.name, &path, value))?;
             }
             (Some(path), None) => {
+                self.note_step(&path, began);
                 lock(&self.progress).failed_step.get_or_insert(path);
             }
             _ => {}
@@ -258,14 +274,14 @@ impl Attempt {
     ///
     /// # Errors
     /// [`Problem::State`] when it could not be recorded.
-    pub fn record_metric(&self, name: &str, value: &Value) -> Result<(), Problem> {
+    pub fn record_metric(&self, name: &str, value: &Value, better: Option<Better>) -> Result<(), Problem> {
         if self.is_replayed() {
             return Ok(());
         }
         Ok(self
             .session
             .ledger
-            .commit(records::metric(&self.phase.name, name, value))?)
+            .commit(records::metric(&self.phase.name, name, value, better))?)
     }
 
     /// Records a checkpoint that has been looked at.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attempt::lock;
+use super::attempt_record::now;
 use super::failure::{Evidence, Problem};
 use super::{Attempt, Mode, records};
 use crate::exec::{self, Command, ExecError, Program, Status, Stdin, Stopped};
@@ -172,7 +173,9 @@ impl Attempt {
         self.session
             .observer
             .command_started(&self.phase.name, &shown, &log, from);
+        let started = now();
         let outcome = self.session.executor.run(&command, &self.session.stop);
+        self.note_command(&shown, step.as_deref(), started, &outcome);
         self.session.observer.command_finished(&self.phase.name);
         let result = self.judge(outcome, shown, log, from)?;
         lock(&self.progress).commands.push(result.clone());
@@ -219,6 +222,8 @@ impl Attempt {
         {
             let mut record = lock(&self.record);
             record.max_rss = record.max_rss.max(Some(exit.max_rss_kib));
+            let cpu = record.cpu.unwrap_or(0.0) + exit.user_seconds + exit.system_seconds;
+            record.cpu = Some((cpu * 1000.0).round() / 1000.0);
         }
         let (code, signal) = match exit.status {
             Status::Code(code) => (Some(code), None),

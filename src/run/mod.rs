@@ -3,6 +3,7 @@
 //! This room knows what a phase is and knows no Rhai: bodies and policies reach it through the [`Bodies`] trait. It
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
+mod activity;
 mod attempt;
 mod attempt_command;
 mod attempt_record;
@@ -11,17 +12,20 @@ mod checkpoint;
 mod conductor;
 mod directory;
 mod failure;
+mod gather;
 mod gpu;
 mod ledger;
 mod locate;
 mod observe;
 mod phase_runner;
 mod preview;
+mod provenance;
 mod records;
 mod recovery;
 mod resume;
 mod session;
 
+pub use activity::{Activity, ActivityKind, activities};
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::{CommandRequest, CommandResult};
 pub use attempt_record::{AttemptOutcome, AttemptRecord};
@@ -30,12 +34,16 @@ pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
 pub use directory::{RunDirectory, RunDirectoryError};
 pub use failure::{Evidence, Failure, Problem};
+pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
 pub use locate::{LocateError, RunPath, all_runs, locate};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
-pub use records::{STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
+pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
+pub use records::{
+    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, metric_directions, recorded_parameters, recorded_results,
+};
 pub use recovery::{Decision, Overrides};
 pub use resume::{ResumeNote, left_running, take_over};
 pub use session::{Mode, Session};

@@ -28,4 +28,4 @@ pub use event::{Change, Event, key_problem};
 pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
-pub use store::{Store, holder, read};
+pub use store::{Store, holder, private_directory, read};

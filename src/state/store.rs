@@ -292,6 +292,12 @@ pub fn read(state_file: &Path) -> Result<State, StateError> {
     check::understand(&bytes, state_file).map(|(_, state)| state)
 }
 
+/// The directory for the program's own files beside a state file, behind all links; it need not be there.
+pub fn private_directory(state_file: &Path) -> PathBuf {
+    let file = disk::resolve(state_file).unwrap_or_else(|_| state_file.to_path_buf());
+    disk::private_directory(&file)
+}
+
 /// Who has the run of this state file in use now, asked without taking its lock; `None` when nobody has.
 pub fn holder(state_file: &Path) -> Option<Owner> {
     let file = disk::resolve(state_file).ok()?;
