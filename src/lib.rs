@@ -5,6 +5,7 @@
 //! happened, [`exec`] runs commands. Arrows point downward only; see `ARCHITECTURE.md`.
 
 pub mod cli;
+pub mod compare;
 pub mod exec;
 pub mod plan;
 pub mod run;

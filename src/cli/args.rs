@@ -61,6 +61,8 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// List the runs under runs/
     Runs(RunsArguments),
+    /// Compare runs by meaning: outcome, metrics, durations, parameters, code, environment
+    Diff(DiffArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
@@ -80,6 +82,7 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Diff(a) => a.json,
             Command::Check(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
@@ -186,9 +189,49 @@ pub(super) struct StatusArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct RunsArguments {
+    /// Show these columns: run, status, started, phases, time, trouble, a metric, a parameter, any fact that `diff` knows, or a
+    /// group such as metrics or params for all of it that differs
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Put the runs into the order of this metric, parameter or duration; with a `-` before it, largest first
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Report in CSV; without --columns with all metrics and parameters
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
+    pub csv: bool,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DiffArguments {
+    /// The runs: directories, state files, names or their beginnings; one run is compared with the newest, none: the two
+    /// newest with each other
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Compare only these groups: outcome, metrics, results, durations, resources, failures, attempts, parameters, code,
+    /// environment, packages, machine, checkpoints, state
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Show also what is the same, and what differs by no more than noise
+    #[arg(short, long)]
+    pub all: bool,
+    /// Put the runs into the order of this metric, parameter or duration; with a `-` before it, largest first
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Two runs in two columns
+    #[arg(short = 'y', long, help_heading = "Output", group = "format")]
+    pub side_by_side: bool,
+    /// The two state files line by line, as diff -u
+    #[arg(short, long, help_heading = "Output", group = "format", conflicts_with_all = ["only", "all"])]
+    pub unified: bool,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output", group = "format")]
+    pub json: bool,
+    /// Report in CSV, one line for each fact
+    #[arg(long, help_heading = "Output", group = "format")]
+    pub csv: bool,
 }
 
 #[derive(Args, Debug)]

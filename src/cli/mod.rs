@@ -5,6 +5,8 @@
 mod args;
 mod check;
 mod completions;
+mod csv;
+mod diff;
 mod error;
 mod exit_code;
 mod launch;
@@ -13,6 +15,7 @@ mod outcome;
 mod parameter_file;
 mod plan_view;
 mod raw_options;
+mod run_columns;
 mod runs;
 mod script_help;
 mod status;
@@ -58,6 +61,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Resume(resume) => launch::resume(resume, raw, printer),
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
+        Command::Diff(diff) => diff::diff(&diff, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
