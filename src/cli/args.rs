@@ -63,6 +63,8 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Compare runs by meaning: outcome, metrics, durations, parameters, code, environment
     Diff(DiffArguments),
+    /// Make a page about runs: summary, timeline, failures, metrics; several runs are compared
+    Report(ReportArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
@@ -84,7 +86,7 @@ impl Command {
             Command::Runs(a) => a.json,
             Command::Diff(a) => a.json,
             Command::Check(a) => a.json,
-            Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
+            Command::Report(_) | Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
     }
 }
@@ -232,6 +234,19 @@ pub(super) struct DiffArguments {
     /// Report in CSV, one line for each fact
     #[arg(long, help_heading = "Output", group = "format")]
     pub csv: bool,
+    /// The page that `jumar report` makes of these runs, on standard output
+    #[arg(long, help_heading = "Output", group = "format", conflicts_with_all = ["only", "all"])]
+    pub html: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReportArguments {
+    /// The runs: directories, state files, names or their beginnings; without any the newest
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Write the page to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

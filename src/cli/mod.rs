@@ -15,6 +15,7 @@ mod outcome;
 mod parameter_file;
 mod plan_view;
 mod raw_options;
+mod report;
 mod run_columns;
 mod runs;
 mod script_help;
@@ -62,6 +63,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Diff(diff) => diff::diff(&diff, printer),
+        Command::Report(report) => report::report(&report, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::fact::{Fact, Group, Unit};
-use super::run_facts::RunFacts;
-use crate::run::{AttemptOutcome, Manifest, attempts, checkpoints, metric_directions, recorded_results};
+use super::run_facts::{RunFacts, RunStanding};
+use crate::run::{AttemptOutcome, Better, Manifest, attempts, checkpoints, metric_directions, recorded_results};
 use crate::state::value::decode;
 
 /// The facts of a run while they are found.
@@ -162,7 +162,15 @@ impl Collector<'_> {
             }
             // The attempt that counts: the others are told as failures.
             if let Some(seconds) = last.seconds {
-                self.add(Group::Durations, phase, Fact::seconds(seconds));
+                let better = (last.outcome == AttemptOutcome::Completed).then_some(Better::Lower);
+                self.add(
+                    Group::Durations,
+                    phase,
+                    Fact {
+                        better,
+                        ..Fact::seconds(seconds)
+                    },
+                );
             }
             if let Some(cpu) = last.cpu {
                 self.add(
@@ -188,11 +196,9 @@ impl Collector<'_> {
             }
         }
         if let Some(seconds) = all_seconds {
-            self.add(
-                Group::Durations,
-                ALL_PHASES,
-                Fact::seconds((seconds * 1000.0).round() / 1000.0),
-            );
+            let better = (self.run.standing == RunStanding::Completed).then_some(Better::Lower);
+            let fact = Fact::seconds((seconds * 1000.0).round() / 1000.0);
+            self.add(Group::Durations, ALL_PHASES, Fact { better, ..fact });
         }
     }
 

@@ -92,6 +92,10 @@ impl Row {
 
     /// Which way is better: what the runs say, as long as they do not contradict each other.
     pub fn better(&self) -> Option<Better> {
+        // How long something failed for is no merit.
+        if self.unit() == Unit::Seconds && self.facts.iter().flatten().any(|fact| fact.better.is_none()) {
+            return None;
+        }
         let mut said = self.facts.iter().flatten().filter_map(|fact| fact.better);
         let first = said.next()?;
         said.all(|better| better == first).then_some(first)

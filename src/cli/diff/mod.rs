@@ -10,6 +10,7 @@ use super::args::DiffArguments;
 use super::error::CliError;
 use super::{csv, exit_code};
 use crate::compare::{Comparison, Group, LineDiff, LineKind, RunFacts, Standing};
+use crate::report::{Reported, page};
 use crate::run::{LocateError, RunPath, all_runs, locate};
 use crate::ui::{Printer, Tone, paint};
 
@@ -33,6 +34,9 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
     }
     if arguments.unified {
         return unified(&runs, printer);
+    }
+    if arguments.html {
+        return html(&runs, arguments.sort.as_deref(), printer);
     }
     let mut facts = runs.iter().map(RunFacts::read).collect::<Result<Vec<RunFacts>, _>>()?;
     if let Some(key) = &arguments.sort {
@@ -103,26 +107,39 @@ pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<RunPath
 
 /// Puts runs into the order of a fact; those that lack it come last.
 pub(super) fn sort(runs: &mut [RunFacts], key: &str) -> Result<(), CliError> {
+    sort_by(runs, key, |run| run)
+}
+
+fn sort_by<T>(runs: &mut [T], key: &str, facts: impl Fn(&T) -> &RunFacts) -> Result<(), CliError> {
     let (name, backwards) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
-    if !runs.iter().any(|run| run.lookup(name).is_some()) {
+    if !runs.iter().any(|run| facts(run).lookup(name).is_some()) {
         return Err(CliError::usage(format!(
             "--sort: no run has a metric, parameter or duration `{name}`"
         )));
     }
-    runs.sort_by(|a, b| {
-        let (a, b) = (a.lookup(name), b.lookup(name));
-        match (a, b) {
-            (Some((_, _, a)), Some((_, _, b))) => {
-                let order = match (a.value.as_f64(), b.value.as_f64()) {
-                    (Some(a), Some(b)) => a.total_cmp(&b),
-                    _ => layout::plain(a).cmp(&layout::plain(b)),
-                };
-                if backwards { order.reverse() } else { order }
-            }
-            (a, b) => b.is_some().cmp(&a.is_some()),
+    runs.sort_by(|a, b| match (facts(a).lookup(name), facts(b).lookup(name)) {
+        (Some((_, _, a)), Some((_, _, b))) => {
+            let order = match (a.value.as_f64(), b.value.as_f64()) {
+                (Some(a), Some(b)) => a.total_cmp(&b),
+                _ => layout::plain(a).cmp(&layout::plain(b)),
+            };
+            if backwards { order.reverse() } else { order }
         }
+        (a, b) => b.is_some().cmp(&a.is_some()),
     });
     Ok(())
+}
+
+/// The page of `jumar report`, with the exit code of `jumar diff`.
+fn html(runs: &[RunPath], key: Option<&str>, printer: &Printer) -> Result<u8, CliError> {
+    let mut reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
+    if let Some(key) = key {
+        sort_by(&mut reported, key, |run| &run.facts)?;
+    }
+    printer.raw_stdout(&page(&reported));
+    let facts = reported.into_iter().map(|run| run.facts).collect();
+    let differs = Comparison::new(facts, &[]).differs();
+    Ok(if differs { exit_code::FAILED } else { exit_code::DONE })
 }
 
 fn unified(runs: &[RunPath], printer: &Printer) -> Result<u8, CliError> {
