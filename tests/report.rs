@@ -18,7 +18,10 @@ const HOSTILE: &str = "<script>document.title='owned'</script>\"'><img src=x one
 fn in_chromium(place: &Workplace, page: &Path) -> Option<(String, String)> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let Some(chromium) = names.iter().find_map(|name| which::which(name).ok()) else {
-        eprintln!("SKIPPED: there is no Chromium here; the page was not looked at in a browser");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no Chromium here; the page was not looked at in a browser"
+        );
         return None;
     };
     let file = |name: &str| std::fs::File::create(place.path().join(name)).expect("a file");

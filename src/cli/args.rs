@@ -67,6 +67,8 @@ pub(super) enum Command {
     Report(ReportArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
+    /// Draw the plan of a script: as Mermaid, DOT or SVG
+    Graph(GraphArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Print a completion script for a shell
@@ -86,7 +88,11 @@ impl Command {
             Command::Runs(a) => a.json,
             Command::Diff(a) => a.json,
             Command::Check(a) => a.json,
-            Command::Report(_) | Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
+            Command::Report(_)
+            | Command::Graph(_)
+            | Command::Logs(_)
+            | Command::Completions(_)
+            | Command::ExitCodes => false,
         }
     }
 }
@@ -266,6 +272,45 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GraphArguments {
+    /// The script; without it the stock pipeline
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<String>,
+    /// Draw for Graphviz
+    #[arg(long, group = "format")]
+    dot: bool,
+    /// Draw an SVG picture; no other program is needed
+    #[arg(long, group = "format")]
+    svg: bool,
+    /// Draw for Mermaid (the default)
+    #[arg(long, group = "format")]
+    mermaid: bool,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Take parameters from a file: .toml, .yaml, .json or .ini
+    #[arg(long, value_name = "FILE", help_heading = "Parameters")]
+    pub params: Option<PathBuf>,
+}
+
+/// How a plan is drawn.
+pub(super) enum GraphFormat {
+    Mermaid,
+    Dot,
+    Svg,
+}
+
+impl GraphArguments {
+    pub(super) fn format(&self) -> GraphFormat {
+        match (self.dot, self.svg, self.mermaid) {
+            (true, ..) => GraphFormat::Dot,
+            (_, true, _) => GraphFormat::Svg,
+            _ => GraphFormat::Mermaid,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

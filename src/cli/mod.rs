@@ -9,6 +9,7 @@ mod csv;
 mod diff;
 mod error;
 mod exit_code;
+mod graph;
 mod launch;
 mod logs;
 mod outcome;
@@ -65,6 +66,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Diff(diff) => diff::diff(&diff, printer),
         Command::Report(report) => report::report(&report, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Graph(graph) => graph::graph(&graph, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
         Command::ExitCodes => {

@@ -70,7 +70,7 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Groups of which some runs have no record, with the positions of those runs. They are not compared.
     pub unrecorded: Vec<(Group, Vec<usize>)>,
-    /// How the scripts of the first two runs differ, when both kept theirs.
+    /// How the scripts of two runs differ, when both kept theirs.
     pub script: Option<LineDiff>,
 }
 
@@ -191,7 +191,7 @@ impl Comparison {
             rows.extend(names(&runs, group).into_iter().map(|name| Row::new(group, name, &runs)));
         }
         let script = match runs.as_slice() {
-            [a, b, ..] if only.is_empty() || only.contains(&Group::Code) => {
+            [a, b] if only.is_empty() || only.contains(&Group::Code) => {
                 let texts = a.script.as_ref().zip(b.script.as_ref());
                 texts.map(|(a, b)| LineDiff::new(a, b)).filter(|diff| !diff.is_empty())
             }

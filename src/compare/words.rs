@@ -149,7 +149,8 @@ mod tests {
         assert_eq!(said(json!(8), json!(4)), "−4 (−50 %)");
         assert_eq!(said(json!(0), json!(3)), "+3");
         assert_eq!(said(json!(-2.0), json!(-1.0)), "+1 (+50 %)");
-        assert_eq!(said(json!(1e-5), json!(3e-5)), "+2.000e-5 (+200 %)");
+        assert_eq!(said(json!(1e-5), json!(3e-5)), "+0.00002 (+200 %)");
+        assert_eq!(said(json!(1e-20), json!(3e-20)), "+2.000e-20 (+200 %)");
         assert_eq!(said(json!(0.123_456_789_1), json!(0.223_456_789_2)), "+0.1 (+81 %)");
         assert_eq!(said(json!("a"), json!(3)), "");
     }
