@@ -190,6 +190,9 @@ pub(super) struct StatusArguments {
     /// A run directory, a state file, a run's name or its beginning; without it the newest run
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Go on showing it, until the run ends
+    #[arg(short, long, conflicts_with = "json")]
+    pub watch: bool,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

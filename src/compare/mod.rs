@@ -11,6 +11,7 @@
 mod collect;
 mod collect_provenance;
 mod comparison;
+mod estimate;
 mod fact;
 mod lines;
 mod lookup;
@@ -19,6 +20,7 @@ mod words;
 
 pub use collect_provenance::SCRIPT_TEXT;
 pub use comparison::{Change, Comparison, Row, Standing, Verdict};
+pub use estimate::{Estimate, estimate};
 pub use fact::{Fact, Group, Unit};
 pub use lines::{Line, LineDiff, LineKind};
 pub use run_facts::{RunFacts, RunStanding, standing};
