@@ -91,3 +91,22 @@ fn a_run_that_is_not_on_is_shown_once() {
     assert_eq!(text.matches("not running").count(), 1, "{text}");
     place.jumar(&["status", "--watch", "--json"]).code(2);
 }
+
+#[test]
+fn of_very_many_phases_those_are_watched_that_have_something_to_tell() {
+    let place = Workplace::new();
+    let phases: String = (0..200)
+        .map(|n| format!("p{n}={}\n", if n < 150 { "completed" } else { "pending" }))
+        .collect();
+    place.write("runs/r/.experiment_state", &format!("[phases]\n{phases}bad=failed\n"));
+    let text = place.jumar(&["status", "--watch"]).code(0).stdout;
+    assert!(
+        text.contains("bad") && text.contains("and 150 phases completed, 50 pending"),
+        "{text}"
+    );
+    assert!(!text.contains("p7 "), "{text}");
+    assert!(
+        place.jumar(&["status"]).code(0).stdout.contains("p7 "),
+        "all are shown when nobody watches"
+    );
+}

@@ -16,6 +16,8 @@ use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration, shell
 
 /// How often a run that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// More phases than this are no picture to be watched.
+const WATCHED_PHASES: usize = 30;
 /// How many earlier runs are asked how long a phase takes.
 const EARLIER_RUNS: usize = 20;
 
@@ -121,7 +123,14 @@ fn text_of(state: &State, section: &str, key: &str) -> Option<String> {
     )
 }
 
-fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, earlier: &[State], printer: &Printer) -> String {
+fn in_words(
+    run: &RunPath,
+    state: &State,
+    owner: Option<&Owner>,
+    earlier: &[State],
+    most: Option<usize>,
+    printer: &Printer,
+) -> String {
     let mut text = format!("run      {}\n", run.directory.display());
     if let Some(script) = text_of(state, "metadata", "script") {
         let _ = writeln!(text, "script   {script}");
@@ -150,7 +159,7 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, earlier: &[Stat
         let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
     }
     text.push('\n');
-    text.push_str(&phases(state, owner.is_some(), printer));
+    text.push_str(&phases(state, owner.is_some(), most, printer));
     if let Some(phase) = text_of(state, "failures", "last_failure") {
         let when = text_of(state, "failures", "last_failure_time").unwrap_or_default();
         let why = text_of(state, "failures", "last_failure_error")
@@ -172,7 +181,11 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, earlier: &[Stat
     text
 }
 
-fn phases(state: &State, live: bool, printer: &Printer) -> String {
+/// All phases, or where there are more than `most` those with something to tell, and a count of the others.
+fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
+    let dull = |status: PhaseStatus| matches!(status, PhaseStatus::Completed | PhaseStatus::Pending);
+    let count = |status: PhaseStatus| state.phases().filter(|(_, s)| *s == status).count();
+    let shortened = most.is_some_and(|most| state.phases().count() > most);
     let mut table = Table::new(&[
         ("phase", Align::Left),
         ("status", Align::Left),
@@ -180,7 +193,7 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
         ("time", Align::Right),
         ("", Align::Left),
     ]);
-    for (name, status) in state.phases() {
+    for (name, status) in state.phases().filter(|(_, status)| !shortened || !dull(*status)) {
         let known = attempts(state, name);
         let last = known.last();
         let time = match (status, last) {
@@ -206,6 +219,11 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
             time.map(human_duration).unwrap_or_default().into(),
             Cell::new(remark).tone(Tone::Dim),
         ]);
+    }
+    if shortened {
+        let table = table.render(printer.stdout_width(), printer.stdout_colored());
+        let (completed, pending) = (count(PhaseStatus::Completed), count(PhaseStatus::Pending));
+        return format!("{table}and {completed} phases completed, {pending} pending\n");
     }
     if table.is_empty() {
         "no phases yet: everything is pending\n".into()
