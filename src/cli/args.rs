@@ -61,8 +61,14 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// List the runs under runs/
     Runs(RunsArguments),
+    /// Compare runs by meaning: outcome, metrics, durations, parameters, code, environment
+    Diff(DiffArguments),
+    /// Make a page about runs: summary, timeline, failures, metrics; several runs are compared
+    Report(ReportArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
+    /// Draw the plan of a script: as Mermaid, DOT or SVG
+    Graph(GraphArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Prove that a pipeline recovers: fail each phase in every way, with stand-ins for its commands
@@ -90,13 +96,18 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Diff(a) => a.json,
             Command::Check(a) => a.json,
             Command::Rehearse(a) => a.json,
             Command::History(a) => a.json,
             Command::Undo(a) => a.json,
             Command::Fsck(a) => a.json,
             Command::Unlock(a) => a.json,
-            Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
+            Command::Report(_)
+            | Command::Graph(_)
+            | Command::Logs(_)
+            | Command::Completions(_)
+            | Command::ExitCodes => false,
         }
     }
 }
@@ -201,6 +212,9 @@ pub(super) struct StatusArguments {
     /// its N-th event, RUN@-N the run N events ago
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Go on showing it, until the run ends
+    #[arg(short, long, conflicts_with = "json")]
+    pub watch: bool,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -208,9 +222,62 @@ pub(super) struct StatusArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct RunsArguments {
+    /// Show these columns: run, status, started, phases, time, trouble, a metric, a parameter, any fact that `diff` knows, or a
+    /// group such as metrics or params for all of it that differs
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Put the runs into the order of this metric, parameter or duration; with a `-` before it, largest first
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Report in CSV; without --columns with all metrics and parameters
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
+    pub csv: bool,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DiffArguments {
+    /// The runs: directories, state files, names or their beginnings; one run is compared with the newest, none: the two
+    /// newest with each other
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Compare only these groups: outcome, metrics, results, durations, resources, failures, attempts, parameters, code,
+    /// environment, packages, machine, checkpoints, state
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Show also what is the same, and what differs by no more than noise
+    #[arg(short, long)]
+    pub all: bool,
+    /// Put the runs into the order of this metric, parameter or duration; with a `-` before it, largest first
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Two runs in two columns
+    #[arg(short = 'y', long, help_heading = "Output", group = "format")]
+    pub side_by_side: bool,
+    /// The two state files line by line, as diff -u
+    #[arg(short, long, help_heading = "Output", group = "format", conflicts_with_all = ["only", "all"])]
+    pub unified: bool,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output", group = "format")]
+    pub json: bool,
+    /// Report in CSV, one line for each fact
+    #[arg(long, help_heading = "Output", group = "format")]
+    pub csv: bool,
+    /// The page that `jumar report` makes of these runs, on standard output
+    #[arg(long, help_heading = "Output", group = "format", conflicts_with_all = ["only", "all"])]
+    pub html: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReportArguments {
+    /// The runs: directories, state files, names or their beginnings; without any the newest
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Write the page to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -230,6 +297,45 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GraphArguments {
+    /// The script; without it the stock pipeline
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<String>,
+    /// Draw for Graphviz
+    #[arg(long, group = "format")]
+    dot: bool,
+    /// Draw an SVG picture; no other program is needed
+    #[arg(long, group = "format")]
+    svg: bool,
+    /// Draw for Mermaid (the default)
+    #[arg(long, group = "format")]
+    mermaid: bool,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Take parameters from a file: .toml, .yaml, .json or .ini
+    #[arg(long, value_name = "FILE", help_heading = "Parameters")]
+    pub params: Option<PathBuf>,
+}
+
+/// How a plan is drawn.
+pub(super) enum GraphFormat {
+    Mermaid,
+    Dot,
+    Svg,
+}
+
+impl GraphArguments {
+    pub(super) fn format(&self) -> GraphFormat {
+        match (self.dot, self.svg, self.mermaid) {
+            (true, ..) => GraphFormat::Dot,
+            (_, true, _) => GraphFormat::Svg,
+            _ => GraphFormat::Mermaid,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -16,7 +16,7 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
+    BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
     RunDirectory, RunPath, STATE_FILE, Session, create_run, locate, preview, recorded_parameters, relocated,
     reopen_run, take_over,
 };
@@ -318,7 +318,10 @@ impl Begun {
             usize::from(self.how.jobs),
             self.how.fail_fast,
         );
-        Ok(Done::Walked(conductor.walk(bodies)?))
+        let gathering = Gathering::start(session, &self.source.text);
+        let walked = conductor.walk(bodies);
+        gathering.finish();
+        Ok(Done::Walked(walked?))
     }
 
     fn selection(&self) -> Selection {

@@ -5,9 +5,12 @@
 mod args;
 mod check;
 mod completions;
+mod csv;
+mod diff;
 mod error;
 mod exit_code;
 mod fsck;
+mod graph;
 mod history;
 mod launch;
 mod left_behind;
@@ -19,6 +22,8 @@ mod parameter_file;
 mod plan_view;
 mod raw_options;
 mod rehearse;
+mod report;
+mod run_columns;
 mod runs;
 mod script_argument;
 mod script_help;
@@ -75,7 +80,10 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Resume(resume) => launch::resume(resume, raw, printer),
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
+        Command::Diff(diff) => diff::diff(&diff, printer),
+        Command::Report(report) => report::report(&report, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Graph(graph) => graph::graph(&graph, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
         Command::History(arguments) => history::history(&arguments, printer),

@@ -1,37 +1,75 @@
-//! `jumar runs`: the runs under `runs/`.
+//! `jumar runs`: the runs under `runs/`, in a list or in columns of one's choice.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::args::RunsArguments;
 use super::error::CliError;
-use super::exit_code;
+use super::run_columns::{Column, columns, local, progress, table, trouble, usual};
+use super::{csv, diff, exit_code};
+use crate::compare::RunFacts;
 use crate::run::{RunPath, all_runs};
-use crate::state::{PhaseStatus, State, holder, read};
+use crate::state::StateError;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
-/// One run in a line.
-struct Line {
-    run: RunPath,
-    started: Option<Timestamp>,
-    completed: usize,
-    phases: usize,
-    standing: &'static str,
-    tone: Tone,
-    trouble: String,
-}
+/// A run that could be read, or why not.
+type Looked = Result<RunFacts, (RunPath, StateError)>;
 
 /// Lists the runs, newest last.
 pub(super) fn runs(arguments: &RunsArguments, printer: &Printer) -> Result<u8, CliError> {
-    let lines: Vec<Line> = all_runs()?.into_iter().map(line).collect();
-    if arguments.json {
-        printer.json(&Value::Array(lines.iter().map(to_json).collect()));
-        return Ok(exit_code::DONE);
+    let plain = arguments.columns.is_empty() && arguments.sort.is_none() && !arguments.csv;
+    let read = if plain { RunFacts::read_outcome } else { RunFacts::read };
+    let looked: Vec<Looked> = all_runs()?
+        .into_iter()
+        .map(|run| read(&run).map_err(|error| (run, error)))
+        .collect();
+    if plain {
+        return Ok(list(&looked, arguments.json, printer));
     }
-    if lines.is_empty() {
+    let mut runs = Vec::new();
+    for run in looked {
+        match run {
+            Ok(run) => runs.push(run),
+            Err((run, error)) => printer.warn(&format!("{}: {}", run.directory.display(), error.headline())),
+        }
+    }
+    if let Some(key) = arguments.sort.as_ref().filter(|_| !runs.is_empty()) {
+        diff::sort(&mut runs, key)?;
+    }
+    let columns = match (arguments.columns.is_empty(), &arguments.sort) {
+        (false, _) => columns(&arguments.columns, &runs)?,
+        (true, Some(key)) if !arguments.csv => {
+            let words = ["status", "started", "phases", key.trim_start_matches('-')].map(String::from);
+            columns(&words, &runs)?
+        }
+        _ => usual(&runs),
+    };
+    if arguments.json {
+        printer.json(&Value::Array(
+            runs.iter().map(|run| with_columns(run, &columns)).collect(),
+        ));
+    } else if arguments.csv {
+        let mut text = String::new();
+        csv::line(&mut text, columns.iter().map(Column::title));
+        for run in &runs {
+            csv::line(&mut text, columns.iter().map(|column| column.field(run)));
+        }
+        printer.raw_stdout(&text);
+    } else if runs.is_empty() {
         printer.info("there is no run under runs/");
-        return Ok(exit_code::DONE);
+    } else {
+        printer.raw_stdout(&table(&columns, &runs).render(printer.stdout_width(), printer.stdout_colored()));
+    }
+    Ok(exit_code::DONE)
+}
+
+fn list(looked: &[Looked], as_json: bool, printer: &Printer) -> u8 {
+    if as_json {
+        printer.json(&Value::Array(looked.iter().map(to_json).collect()));
+        return exit_code::DONE;
+    }
+    if looked.is_empty() {
+        printer.info("there is no run under runs/");
+        return exit_code::DONE;
     }
     let mut table = Table::new(&[
         ("run", Align::Left),
@@ -40,98 +78,65 @@ pub(super) fn runs(arguments: &RunsArguments, printer: &Printer) -> Result<u8, C
         ("status", Align::Left),
         ("", Align::Left),
     ]);
-    for line in lines {
-        let name = line
-            .run
-            .directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let started = line
-            .started
-            .map(|t| {
-                t.to_zoned_datetime(TimeZone::system())
-                    .strftime("%Y-%m-%d %H:%M")
-                    .to_string()
-            })
-            .unwrap_or_default();
-        let count = format!("{}/{}", line.completed, line.phases);
-        table.row(vec![
-            name.into(),
-            started.into(),
-            count.into(),
-            Cell::new(line.standing).tone(line.tone),
-            Cell::new(line.trouble).tone(Tone::Dim),
-        ]);
+    for run in looked {
+        table.row(match run {
+            Ok(run) => {
+                let (over, all) = progress(run);
+                let word = run.standing.as_str();
+                vec![
+                    run.name().into(),
+                    run.started.map(local).unwrap_or_default().into(),
+                    format!("{over}/{all}").into(),
+                    Cell::new(word).tone(diff::layout::status_tone(word)),
+                    Cell::new(trouble(run)).tone(Tone::Dim),
+                ]
+            }
+            Err((run, error)) => {
+                let name = run
+                    .directory
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                vec![
+                    name.into(),
+                    "".into(),
+                    "0/0".into(),
+                    Cell::new("unreadable").tone(Tone::Bad),
+                    Cell::new(error.headline()).tone(Tone::Dim),
+                ]
+            }
+        });
     }
     printer.raw_stdout(&table.render(printer.stdout_width(), printer.stdout_colored()));
-    Ok(exit_code::DONE)
+    exit_code::DONE
 }
 
-fn line(run: RunPath) -> Line {
-    let state = match read(&run.state_file) {
-        Ok(state) => state,
-        Err(error) => {
-            return Line {
-                run,
-                started: None,
-                completed: 0,
-                phases: 0,
-                standing: "unreadable",
-                tone: Tone::Bad,
-                trouble: error.headline(),
-            };
+fn to_json(run: &Looked) -> Value {
+    match run {
+        Ok(run) => {
+            let (over, all) = progress(run);
+            json!({
+                "run": run.directory,
+                "started": run.started,
+                "completed": over,
+                "phases": all,
+                "status": run.standing.as_str(),
+                "trouble": trouble(run),
+            })
         }
-    };
-    let started = state
-        .get("metadata", "start_time")
-        .and_then(|s| s.trim().parse().ok())
-        .and_then(|s| Timestamp::from_second(s).ok());
-    let live = holder(&run.state_file).is_some();
-    let (standing, tone) = standing(&state, live);
-    let completed = state
-        .phases()
-        .filter(|(_, s)| matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
-        .count();
-    let trouble = state
-        .get("failures", "last_failure")
-        .filter(|t| !t.is_empty() && standing == "failed")
-        .unwrap_or_default()
-        .to_string();
-    Line {
-        run,
-        started,
-        completed,
-        phases: state.phases().count(),
-        standing,
-        tone,
-        trouble,
+        Err((run, error)) => json!({
+            "run": run.directory,
+            "started": null,
+            "completed": 0,
+            "phases": 0,
+            "status": "unreadable",
+            "trouble": error.headline(),
+        }),
     }
 }
 
-fn standing(state: &State, live: bool) -> (&'static str, Tone) {
-    let any = |status: PhaseStatus| state.phases().any(|(_, s)| s == status);
-    if live {
-        ("running", Tone::Accent)
-    } else if any(PhaseStatus::Failed) {
-        ("failed", Tone::Bad)
-    } else if any(PhaseStatus::InProgress) {
-        ("interrupted", Tone::Warn)
-    } else if any(PhaseStatus::Pending) || state.phases().next().is_none() {
-        ("pending", Tone::Dim)
-    } else {
-        ("completed", Tone::Good)
-    }
-}
-
-fn to_json(line: &Line) -> Value {
-    json!({
-        "run": line.run.directory,
-        "started": line.started,
-        "completed": line.completed,
-        "phases": line.phases,
-        "status": line.standing,
-        "trouble": line.trouble,
-    })
+fn with_columns(run: &RunFacts, columns: &[Column]) -> Value {
+    let fields: Map<String, Value> = columns.iter().map(|c| (c.title().to_string(), c.value(run))).collect();
+    Value::Object(fields)
 }

@@ -1,6 +1,7 @@
 //! `jumar status`: how the phases of a run stand. It reads; it never locks, waits or writes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,21 +10,97 @@ use super::args::StatusArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::read_run;
-use crate::run::{AttemptRecord, RunPath, attempts};
-use crate::state::{Owner, PhaseStatus, State, holder, value};
-use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
+use crate::compare::{Estimate, estimate};
+use crate::run::{AttemptRecord, RunPath, all_runs, attempts};
+use crate::state::{Owner, PhaseStatus, State, holder, read, value};
+use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration, shell_quote};
+
+/// How often a run that is watched is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// More phases than this are no picture to be watched.
+const WATCHED_PHASES: usize = 30;
+/// How many earlier runs are asked how long a phase takes.
+const EARLIER_RUNS: usize = 20;
 
 /// Shows a run's state.
 pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u8, CliError> {
     let (run, state, moment) = read_run(arguments.run.as_deref())?;
+    if arguments.watch && moment.is_none() {
+        return watch(&run, printer);
+    }
     // Who has it now says nothing about then.
     let owner = holder(&run.state_file).filter(|_| moment.is_none());
     if arguments.json {
-        printer.json(&to_json(&run, &state, owner.as_ref()));
+        let rest = owner.as_ref().and_then(|_| rest(&state, &earlier_runs(&run, &state)));
+        printer.json(&to_json(&run, &state, owner.as_ref(), rest.as_ref()));
     } else {
-        printer.raw_stdout(&in_words(&run, &state, owner.as_ref(), printer));
+        let earlier = owner.as_ref().map(|_| earlier_runs(&run, &state)).unwrap_or_default();
+        printer.raw_stdout(&in_words(&run, &state, owner.as_ref(), &earlier, None, printer));
     }
     Ok(exit_code::DONE)
+}
+
+/// Shows the state again and again until nobody works on the run. On a terminal times go on; elsewhere only what changes is told.
+fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
+    let mut redraw = Redraw::new(printer);
+    let mut known: Option<(State, bool)> = None;
+    let mut earlier: Option<Vec<State>> = None;
+    loop {
+        // Asked first: a run that ends in between is then seen in its last state.
+        let owner = holder(&run.state_file);
+        let state = read(&run.state_file)?;
+        let now = (state, owner.is_some());
+        if printer.stdout_width().is_some() || known.as_ref() != Some(&now) {
+            let earlier = earlier.get_or_insert_with(|| earlier_runs(run, &now.0));
+            redraw.show(&in_words(
+                run,
+                &now.0,
+                owner.as_ref(),
+                earlier,
+                Some(WATCHED_PHASES),
+                printer,
+            ));
+        }
+        if owner.is_none() || printer.stdout_broken() {
+            return Ok(exit_code::DONE);
+        }
+        known = Some(now);
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+/// The states of the newest other runs of the same script.
+fn earlier_runs(run: &RunPath, state: &State) -> Vec<State> {
+    let script = text_of(state, "metadata", "script");
+    let own = std::fs::canonicalize(&run.state_file).ok();
+    let others = all_runs().unwrap_or_default().into_iter().rev();
+    others
+        .filter(|other| std::fs::canonicalize(&other.state_file).ok() != own)
+        .take(EARLIER_RUNS)
+        .filter_map(|other| read(&other.state_file).ok())
+        .filter(|other| script.is_some() && text_of(other, "metadata", "script") == script)
+        .collect()
+}
+
+fn rest(state: &State, earlier: &[State]) -> Option<Estimate> {
+    estimate(state, earlier, Timestamp::now())
+}
+
+fn rest_in_words(rest: &Estimate) -> String {
+    let runs = if rest.runs == 1 {
+        "an earlier run".into()
+    } else {
+        format!("{} earlier runs", rest.runs)
+    };
+    let about = human_duration(rest.seconds);
+    match rest.unknown.as_slice() {
+        [] => format!("about {about}, judged by {runs}"),
+        [one] => format!("at least {about}, judged by {runs}; how long {one} takes is not known"),
+        many => format!(
+            "at least {about}, judged by {runs}; how long {} phases take is not known",
+            many.len()
+        ),
+    }
 }
 
 /// A word and a tone for a status.
@@ -47,7 +124,14 @@ fn text_of(state: &State, section: &str, key: &str) -> Option<String> {
     )
 }
 
-fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Printer) -> String {
+fn in_words(
+    run: &RunPath,
+    state: &State,
+    owner: Option<&Owner>,
+    earlier: &[State],
+    most: Option<usize>,
+    printer: &Printer,
+) -> String {
     let mut text = format!("run      {}\n", run.directory.display());
     if let Some(script) = text_of(state, "metadata", "script") {
         let _ = writeln!(text, "script   {script}");
@@ -71,8 +155,12 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Print
         None if interrupted => "not running: its host ended in the middle of a phase".into(),
         None => "not running".into(),
     };
-    let _ = writeln!(text, "now      {now}\n");
-    text.push_str(&phases(state, owner.is_some(), printer));
+    let _ = writeln!(text, "now      {now}");
+    if let Some(rest) = owner.and_then(|_| rest(state, earlier)) {
+        let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
+    }
+    text.push('\n');
+    text.push_str(&phases(state, owner.is_some(), most, printer));
     if let Some(phase) = text_of(state, "failures", "last_failure") {
         let when = text_of(state, "failures", "last_failure_time").unwrap_or_default();
         let why = text_of(state, "failures", "last_failure_error")
@@ -94,7 +182,11 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Print
     text
 }
 
-fn phases(state: &State, live: bool, printer: &Printer) -> String {
+/// All phases, or where there are more than `most` those with something to tell, and a count of the others.
+fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
+    let dull = |status: PhaseStatus| matches!(status, PhaseStatus::Completed | PhaseStatus::Pending);
+    let count = |status: PhaseStatus| state.phases().filter(|(_, s)| *s == status).count();
+    let shortened = most.is_some_and(|most| state.phases().count() > most);
     let mut table = Table::new(&[
         ("phase", Align::Left),
         ("status", Align::Left),
@@ -102,7 +194,7 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
         ("time", Align::Right),
         ("", Align::Left),
     ]);
-    for (name, status) in state.phases() {
+    for (name, status) in state.phases().filter(|(_, status)| !shortened || !dull(*status)) {
         let known = attempts(state, name);
         let last = known.last();
         let time = match (status, last) {
@@ -129,6 +221,11 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
             Cell::new(remark).tone(Tone::Dim),
         ]);
     }
+    if shortened {
+        let table = table.render(printer.stdout_width(), printer.stdout_colored());
+        let (completed, pending) = (count(PhaseStatus::Completed), count(PhaseStatus::Pending));
+        return format!("{table}and {completed} phases completed, {pending} pending\n");
+    }
     if table.is_empty() {
         "no phases yet: everything is pending\n".into()
     } else {
@@ -144,7 +241,7 @@ fn failure_of(record: &AttemptRecord) -> String {
     }
 }
 
-fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>) -> Value {
+fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>, rest: Option<&Estimate>) -> Value {
     let sections: serde_json::Map<String, Value> = state
         .sections()
         .filter(|name| !matches!(*name, "phases" | "attempts"))
@@ -168,6 +265,7 @@ fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>) -> Value {
         "state_file": run.state_file,
         "running": owner.is_some(),
         "owner": owner.map(ToString::to_string),
+        "expected_rest_seconds": rest.map(|r| r.seconds),
         "phases": phases,
         "state": sections,
     })

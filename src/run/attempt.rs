@@ -6,14 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::attempt_command::Replay;
+use super::attempt_record::now;
 use super::checkpoint::newest_valid;
 use super::command_book::CommandBook;
 use super::failure::Problem;
 use super::resume::UnfinishedAttempt;
-use super::{AttemptRecord, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records};
+use super::{
+    AttemptRecord, Better, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records,
+};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, PlanError};
 use crate::state::StateError;
@@ -47,6 +51,7 @@ pub struct Attempt {
 #[derive(Default)]
 pub(super) struct Progress {
     steps: Vec<String>,
+    steps_began: Vec<(Timestamp, Instant)>,
     failed_step: Option<String>,
     seen: HashSet<String>,
     declared: Vec<String>,
@@ -69,7 +74,7 @@ impl Attempt {
         devices: Vec<String>,
     ) -> Attempt {
         let mut record = AttemptRecord::begin();
-        record.devices.clone_from(&devices);
+        record.gpus.clone_from(&devices);
         Attempt {
             stop: session.stop.clone(),
             session,
@@ -98,7 +103,7 @@ impl Attempt {
     pub(super) fn continued(mut self, unfinished: UnfinishedAttempt) -> Attempt {
         self.before = Some(Duration::try_from_secs_f64(unfinished.seconds()).unwrap_or_default());
         let mut record = unfinished.record.clone();
-        record.devices.clone_from(&self.devices);
+        record.gpus.clone_from(&self.devices);
         record.notes.push(format!(
             "its host died; another one went on with it at {}",
             super::attempt_record::now().strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -282,7 +287,10 @@ impl Attempt {
                 lock(&self.progress).steps.pop();
                 Ok(Err(value))
             }
-            None => Ok(Ok(())),
+            None => {
+                lock(&self.progress).steps_began.push((now(), Instant::now()));
+                Ok(Ok(()))
+            }
         }
     }
 
@@ -292,16 +300,22 @@ impl Attempt {
     /// [`Problem::State`] when it could not be recorded.
     pub fn leave_step(&self, value: Option<&Value>) -> Result<(), Problem> {
         let path = self.step();
-        lock(&self.progress).steps.pop();
+        let began = {
+            let mut progress = lock(&self.progress);
+            progress.steps.pop();
+            progress.steps_began.pop()
+        };
         match (path, value) {
             (Some(path), Some(value)) if !self.is_replayed() => {
                 self.note_advance();
+                self.note_step(&path, began);
                 lock(&self.progress).failed_step = None;
                 self.session
                     .ledger
                     .commit(records::step_completed(&self.phase.name, &path, value))?;
             }
             (Some(path), None) => {
+                self.note_step(&path, began);
                 lock(&self.progress).failed_step.get_or_insert(path);
             }
             _ => {}
@@ -313,14 +327,14 @@ impl Attempt {
     ///
     /// # Errors
     /// [`Problem::State`] when it could not be recorded.
-    pub fn record_metric(&self, name: &str, value: &Value) -> Result<(), Problem> {
+    pub fn record_metric(&self, name: &str, value: &Value, better: Option<Better>) -> Result<(), Problem> {
         if self.is_replayed() {
             return Ok(());
         }
         Ok(self
             .session
             .ledger
-            .commit(records::metric(&self.phase.name, name, value))?)
+            .commit(records::metric(&self.phase.name, name, value, better))?)
     }
 
     /// Records a checkpoint that has been looked at.

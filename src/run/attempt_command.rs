@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::attempt::lock;
+use super::attempt_record::now;
 use super::checkpoint_watch::CheckpointJudge;
 use super::command_book::{Known, Open, hash_of};
 use super::failure::Problem;
@@ -220,12 +221,16 @@ impl Attempt {
         self.session
             .observer
             .command_started(&self.phase.name, &shown, &log, from);
+        let started = now();
         let ended = watched(
             self,
             watch.orders(self, &log),
             |stop| self.session.executor.run(command, stop),
             ended_well,
         );
+        if let Ok((outcome, _)) = &ended {
+            self.note_command(&shown, self.step().as_deref(), started, outcome);
+        }
         self.session.observer.command_finished(&self.phase.name);
         let (outcome, stalled) = ended?;
         self.judge(outcome, stalled, shown, log, from)

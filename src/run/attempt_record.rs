@@ -55,12 +55,15 @@ pub struct AttemptRecord {
     /// The largest resident set of its commands, in KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss: Option<u64>,
+    /// Processor time of its commands, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// The GPUs it held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
-    /// The GPUs it holds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<String>,
     /// What else there is to know of it, a line each: that another host went on with it, say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -81,8 +84,9 @@ impl AttemptRecord {
             step: None,
             advanced: false,
             max_rss: None,
+            cpu: None,
+            gpus: vec![],
             logs: vec![],
-            devices: vec![],
             notes: vec![],
         }
     }

@@ -98,6 +98,8 @@ impl Attempt {
         {
             let mut record = lock(&self.record);
             record.max_rss = record.max_rss.max(Some(exit.max_rss_kib));
+            let cpu = record.cpu.unwrap_or(0.0) + exit.user_seconds + exit.system_seconds;
+            record.cpu = Some((cpu * 1000.0).round() / 1000.0);
         }
         let (code, signal) = match exit.status {
             Status::Code(code) => (Some(code), None),

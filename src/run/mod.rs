@@ -3,6 +3,7 @@
 //! This room knows what a phase is and knows no Rhai: bodies and policies reach it through the [`Bodies`] trait. It
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
+mod activity;
 mod attempt;
 mod attempt_command;
 mod attempt_record;
@@ -14,6 +15,7 @@ mod command_result;
 mod conductor;
 mod directory;
 mod failure;
+mod gather;
 mod gpu;
 mod gpu_memory;
 mod ledger;
@@ -21,6 +23,7 @@ mod locate;
 mod observe;
 mod phase_runner;
 mod preview;
+mod provenance;
 mod records;
 mod recovery;
 mod rehearsal;
@@ -30,6 +33,7 @@ mod session;
 mod unsaved;
 mod watchdog;
 
+pub use activity::{Activity, ActivityKind, activities};
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::CommandRequest;
 pub use attempt_record::{AttemptOutcome, AttemptRecord};
@@ -40,12 +44,16 @@ pub use command_result::CommandResult;
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
 pub use directory::{RunDirectory, RunDirectoryError};
 pub use failure::{Evidence, Failure, Problem};
+pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
 pub use locate::{LocateError, RunPath, all_runs, locate};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
-pub use records::{STATE_FILE, STATE_VERSION, attempts, recorded_parameters};
+pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
+pub use records::{
+    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, metric_directions, recorded_parameters, recorded_results,
+};
 pub use recovery::{Decision, Overrides};
 pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_checkpoint};
 pub use relocate::relocated;

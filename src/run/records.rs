@@ -350,11 +350,57 @@ pub(super) fn step_completed(phase: &str, step: &str, value: &Value) -> Event {
     Event::new("step").set("steps", step_key(phase, step), encode(value))
 }
 
+/// Which way a metric is meant to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More is better: an accuracy.
+    Higher,
+    /// Less is better: a loss.
+    Lower,
+}
+
+impl Better {
+    /// The word for it in scripts and in the state file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        }
+    }
+
+    /// What a word means; `None` for any other word.
+    pub fn from_word(word: &str) -> Option<Better> {
+        [Better::Higher, Better::Lower].into_iter().find(|b| b.as_str() == word)
+    }
+}
+
 /// A metric was measured. It becomes durable with the completion of its phase; without that, it is measured again.
-pub(super) fn metric(phase: &str, name: &str, value: &Value) -> Event {
-    Event::new("metric")
+pub(super) fn metric(phase: &str, name: &str, value: &Value, better: Option<Better>) -> Event {
+    let event = Event::new("metric")
         .set("metrics", format!("{phase}.{name}"), encode(value))
-        .unsynced()
+        .unsynced();
+    match better {
+        Some(better) => event.set("metric_info", format!("{phase}.{name}.better"), better.as_str()),
+        None => event,
+    }
+}
+
+/// Which way the metrics of a run are meant to go, as far as its script said so: `phase.name` and the direction.
+pub fn metric_directions(state: &State) -> impl Iterator<Item = (&str, Better)> {
+    let read = |(key, word): (_, &str)| {
+        let key: &str = key;
+        Some((key.strip_suffix(".better")?, Better::from_word(word)?))
+    };
+    state.section("metric_info").filter_map(read)
+}
+
+/// The recorded results of phases, by phase.
+pub fn recorded_results(state: &State) -> impl Iterator<Item = (&str, Value)> {
+    let read = |(key, text): (_, &str)| {
+        let key: &str = key;
+        Some((key.strip_suffix(".result")?, decode(text)))
+    };
+    state.section("results").filter_map(read)
 }
 
 /// A checkpoint was verified and recorded.
@@ -368,7 +414,7 @@ pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Eve
 }
 
 /// The checkpoints of a run, newest last; a bash runner's file has only a path.
-pub(super) fn checkpoints(state: &State) -> Vec<Manifest> {
+pub fn checkpoints(state: &State) -> Vec<Manifest> {
     let mut known: Vec<Manifest> = state
         .section("checkpoints")
         .filter(|(k, _)| k.contains(".checkpoint."))

@@ -85,10 +85,10 @@ impl Unfinished {
     /// Takes the GPUs that the attempt at a phase has had out of the pool, if those are as many as it wants now.
     pub(super) fn reserve(&mut self, phase: &str, wanted: usize, pool: &GpuPool) {
         if let Some(attempt) = self.attempts.get_mut(phase)
-            && attempt.record.devices.len() == wanted
-            && pool.lease_these(&attempt.record.devices)
+            && attempt.record.gpus.len() == wanted
+            && pool.lease_these(&attempt.record.gpus)
         {
-            attempt.reserved.clone_from(&attempt.record.devices);
+            attempt.reserved.clone_from(&attempt.record.gpus);
         }
     }
 

@@ -11,6 +11,11 @@ use super::owner::Owner;
 use super::page::{self, Page};
 use super::recovery;
 
+/// The directory for the program's own files beside a state file, behind all links; it need not be there.
+pub fn private_directory(state_file: &Path) -> PathBuf {
+    places(state_file).1
+}
+
 /// Reads a state without taking its lock, without writing and without waiting: the journal's, with what was written
 /// into the state file since.
 ///

@@ -40,7 +40,7 @@ pub use event::{Change, Event, key_problem};
 pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};
 pub use inspect::{Finding, inspect};
 pub use lock::Doubt;
-pub use look::{exists, holder, read, release};
+pub use look::{exists, holder, private_directory, read, release};
 pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};

@@ -211,6 +211,11 @@ impl Printer {
         self.shared.stdout.terminal.then(|| self.shared.stdout.size().0)
     }
 
+    /// Rows of standard output if it is a terminal that can be drawn on, `None` otherwise.
+    pub(super) fn stdout_rows(&self) -> Option<usize> {
+        self.shared.stdout.animated.then(|| self.shared.stdout.size().1)
+    }
+
     /// Columns of standard error if it is a terminal, `None` otherwise.
     pub fn stderr_width(&self) -> Option<usize> {
         self.shared.stderr.terminal.then(|| self.shared.stderr.size().0)

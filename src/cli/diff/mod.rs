@@ -1,0 +1,217 @@
+//! `jumar diff`: two runs by meaning, or a table of many. It reads; it never locks, waits or writes.
+
+mod json;
+pub(super) mod layout;
+mod side_by_side;
+mod table;
+mod text;
+
+use super::args::DiffArguments;
+use super::error::CliError;
+use super::{csv, exit_code};
+use crate::compare::{Comparison, Group, LineDiff, LineKind, RunFacts, Standing};
+use crate::report::{Reported, page};
+use crate::run::{LocateError, RunPath, all_runs, locate};
+use crate::ui::{Printer, Tone, paint};
+
+/// Columns where nobody says how many there are.
+const USUAL_WIDTH: usize = 80;
+
+/// Compares runs; exits with 0 when they are the same, with 1 when they differ.
+pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, CliError> {
+    let only = groups(&arguments.only)?;
+    let runs = located(&arguments.runs, printer)?;
+    if (arguments.unified || arguments.side_by_side) && runs.len() != 2 {
+        let option = if arguments.unified {
+            "--unified"
+        } else {
+            "--side-by-side"
+        };
+        return Err(CliError::usage(format!(
+            "{option} compares two runs, not {}",
+            runs.len()
+        )));
+    }
+    if arguments.unified {
+        return unified(&runs, printer);
+    }
+    if arguments.html {
+        return html(&runs, arguments.sort.as_deref(), printer);
+    }
+    let mut facts = runs.iter().map(RunFacts::read).collect::<Result<Vec<RunFacts>, _>>()?;
+    if let Some(key) = &arguments.sort {
+        sort(&mut facts, key)?;
+    }
+    let comparison = Comparison::new(facts, &only);
+    let width = printer.stdout_width().unwrap_or(USUAL_WIDTH);
+    let colored = printer.stdout_colored();
+    if arguments.json {
+        printer.json(&json::to_json(&comparison, arguments.all));
+    } else if arguments.csv {
+        printer.raw_stdout(&as_csv(&comparison, arguments.all));
+    } else if arguments.side_by_side {
+        printer.raw_stdout(&side_by_side::render(&comparison, arguments.all, width, colored));
+    } else if comparison.runs.len() == 2 {
+        printer.raw_stdout(&text::render(&comparison, arguments.all, width, colored));
+    } else {
+        printer.raw_stdout(&table::render(&comparison, arguments.all, width, colored));
+    }
+    Ok(if comparison.differs() {
+        exit_code::FAILED
+    } else {
+        exit_code::DONE
+    })
+}
+
+fn groups(words: &[String]) -> Result<Vec<Group>, CliError> {
+    let group = |word: &String| {
+        Group::from_word(word).ok_or_else(|| {
+            let all: Vec<&str> = Group::ALL.into_iter().map(Group::as_str).collect();
+            CliError::usage(format!("--only: there is no group `{word}`"))
+                .hint(format!("groups are {}", all.join(", ")))
+        })
+    };
+    words.iter().map(group).collect()
+}
+
+/// The runs that are meant. Among many (`runs/*`) directories that hold no run are passed over.
+pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<RunPath>, CliError> {
+    match asked {
+        [] => {
+            let mut all = all_runs()?;
+            if all.len() < 2 {
+                return Err(CliError::usage("there are no two runs under runs/ to compare")
+                    .hint("name two run directories or state files: jumar diff A B"));
+            }
+            Ok(all.split_off(all.len() - 2))
+        }
+        [one] => Ok(vec![locate(Some(one))?, locate(None)?]),
+        [_, _] => asked.iter().map(|run| Ok(locate(Some(run))?)).collect(),
+        _ => {
+            let mut runs = Vec::new();
+            for run in asked {
+                match locate(Some(run)) {
+                    Ok(run) => runs.push(run),
+                    Err(error @ LocateError::NoStateFile { .. }) => printer.warn(&format!("{error}: passed over")),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if runs.is_empty() {
+                Err(CliError::usage("none of these is a run"))
+            } else {
+                Ok(runs)
+            }
+        }
+    }
+}
+
+/// Puts runs into the order of a fact; those that lack it come last.
+pub(super) fn sort(runs: &mut [RunFacts], key: &str) -> Result<(), CliError> {
+    sort_by(runs, key, |run| run)
+}
+
+fn sort_by<T>(runs: &mut [T], key: &str, facts: impl Fn(&T) -> &RunFacts) -> Result<(), CliError> {
+    let (name, backwards) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
+    if !runs.iter().any(|run| facts(run).lookup(name).is_some()) {
+        return Err(CliError::usage(format!(
+            "--sort: no run has a metric, parameter or duration `{name}`"
+        )));
+    }
+    runs.sort_by(|a, b| match (facts(a).lookup(name), facts(b).lookup(name)) {
+        (Some((_, _, a)), Some((_, _, b))) => {
+            let order = match (a.value.as_f64(), b.value.as_f64()) {
+                (Some(a), Some(b)) => a.total_cmp(&b),
+                _ => layout::plain(a).cmp(&layout::plain(b)),
+            };
+            if backwards { order.reverse() } else { order }
+        }
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    });
+    Ok(())
+}
+
+/// The page of `jumar report`, with the exit code of `jumar diff`.
+fn html(runs: &[RunPath], key: Option<&str>, printer: &Printer) -> Result<u8, CliError> {
+    let mut reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
+    if let Some(key) = key {
+        sort_by(&mut reported, key, |run| &run.facts)?;
+    }
+    printer.raw_stdout(&page(&reported));
+    let facts = reported.into_iter().map(|run| run.facts).collect();
+    let differs = Comparison::new(facts, &[]).differs();
+    Ok(if differs { exit_code::FAILED } else { exit_code::DONE })
+}
+
+fn unified(runs: &[RunPath], printer: &Printer) -> Result<u8, CliError> {
+    let mut texts = Vec::new();
+    for run in runs {
+        let bytes = std::fs::read(&run.state_file)
+            .map_err(|error| CliError::disk(format!("cannot read {}: {error}", run.state_file.display())))?;
+        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let diff = LineDiff::new(&texts[0], &texts[1]);
+    if diff.is_empty() {
+        return Ok(exit_code::DONE);
+    }
+    let colored = printer.stdout_colored();
+    let mut text = String::new();
+    for (sign, run) in ["---", "+++"].into_iter().zip(runs) {
+        text.push_str(&paint(
+            Tone::Bold,
+            &format!("{sign} {}", run.state_file.display()),
+            colored,
+        ));
+        text.push('\n');
+    }
+    text.push_str(&lines(&diff, "", None, colored));
+    printer.raw_stdout(&text);
+    Ok(exit_code::FAILED)
+}
+
+/// Lines as `diff -u` writes them, indented, and cut to a width if there is one.
+fn lines(diff: &LineDiff, indent: &str, width: Option<usize>, colored: bool) -> String {
+    let mut text = String::new();
+    for line in &diff.lines {
+        let (sign, tone) = match line.kind {
+            LineKind::Place => ("", Tone::Accent),
+            LineKind::Both => (" ", Tone::Plain),
+            LineKind::Left => ("-", Tone::Bad),
+            LineKind::Right => ("+", Tone::Good),
+        };
+        let whole = format!("{sign}{}", crate::ui::visible_line(&line.text));
+        let shown = match width {
+            Some(width) => crate::ui::cut_to_width(&whole, width.saturating_sub(indent.len())).into_owned(),
+            None => whole,
+        };
+        text.push_str(indent);
+        text.push_str(&paint(tone, &shown, colored));
+        text.push('\n');
+    }
+    text
+}
+
+fn as_csv(comparison: &Comparison, all: bool) -> String {
+    let mut text = String::new();
+    let names = comparison.runs.iter().map(|run| run.path().display().to_string());
+    csv::line(
+        &mut text,
+        ["group".to_string(), "name".to_string()].into_iter().chain(names),
+    );
+    for row in comparison
+        .rows
+        .iter()
+        .filter(|row| all || row.standing == Standing::Differs)
+    {
+        let facts = row
+            .facts
+            .iter()
+            .map(|fact| fact.as_ref().map(layout::plain).unwrap_or_default());
+        csv::line(
+            &mut text,
+            [row.group.as_str().to_string(), row.name.clone()]
+                .into_iter()
+                .chain(facts),
+        );
+    }
+    text
+}

@@ -1,0 +1,183 @@
+//! Two runs as aligned text: a name, what each run says, and what that means.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::layout::{focused, folded, legend, remainder, shown, status_tone, tone, visible_rows};
+use super::lines;
+use crate::compare::{Comparison, Group, Row, SCRIPT_TEXT, Standing, change_in_words};
+use crate::ui::{Tone, cut_to_width, paint, visible_line};
+
+const INDENT: &str = "  ";
+const GAP: usize = 2;
+/// Longer values stand on lines of their own.
+const LONGEST_VALUE: usize = 24;
+/// Longer names too.
+const LONGEST_NAME: usize = 32;
+
+/// So much of a hash tells two of them apart.
+const SHORT_HASH: usize = 12;
+
+/// One row in words.
+struct Words {
+    name: String,
+    left: String,
+    right: String,
+    change: String,
+}
+
+impl Words {
+    fn of(row: &Row, comparison: &Comparison) -> Words {
+        let part = |position: usize| {
+            let text = shown(row.facts.get(position).and_then(Option::as_ref));
+            let is_hash =
+                row.group == Group::Code && text.len() > SHORT_HASH && text.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_hash { text[..SHORT_HASH].to_string() } else { text }
+        };
+        Words {
+            name: visible_line(&row.name).into_owned(),
+            left: part(0),
+            right: part(1),
+            change: match &comparison.script {
+                Some(script) if row.group == Group::Code && row.name == SCRIPT_TEXT => {
+                    let (left, right) = script.counts();
+                    format!("−{left} +{right} lines")
+                }
+                _ => change_in_words(row),
+            },
+        }
+    }
+}
+
+/// How wide each column is.
+struct Columns {
+    name: usize,
+    value: usize,
+    total: usize,
+}
+
+impl Columns {
+    fn fits(&self, words: &Words) -> bool {
+        let before = INDENT.len() + self.name + 2 * (GAP + self.value);
+        let change = if words.change.is_empty() {
+            0
+        } else {
+            GAP + words.change.width()
+        };
+        words.name.width() <= self.name
+            && words.left.width().max(words.right.width()) <= self.value
+            && before + change <= self.total
+    }
+
+    /// The names' column is as wide in all groups, the values' as each group needs.
+    fn of(all: &[Words], group: &[(&&Row, &Words)], total: usize) -> Columns {
+        let name = all
+            .iter()
+            .map(|w| w.name.width())
+            .filter(|w| *w <= LONGEST_NAME)
+            .max()
+            .unwrap_or(0);
+        let short = |w: &Words| w.left.width().max(w.right.width());
+        let value = group
+            .iter()
+            .map(|(_, w)| short(w))
+            .filter(|w| *w <= LONGEST_VALUE)
+            .max()
+            .unwrap_or(0);
+        Columns { name, value, total }
+    }
+}
+
+/// Draws a comparison of two runs.
+pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: bool) -> String {
+    let mut text = legend(&comparison.runs, colored);
+    let rows: Vec<&Row> = comparison
+        .groups()
+        .flat_map(|group| visible_rows(comparison, group, all))
+        .collect();
+    let words: Vec<Words> = rows.iter().map(|row| Words::of(row, comparison)).collect();
+    for group in comparison.groups() {
+        let count = folded(comparison, group, all);
+        let of_group: Vec<(&&Row, &Words)> = rows.iter().zip(&words).filter(|(row, _)| row.group == group).collect();
+        if of_group.is_empty() {
+            continue;
+        }
+        let columns = Columns::of(&words, &of_group, width);
+        text.push('\n');
+        text.push_str(&heading(group, &columns, colored));
+        for (row, words) in of_group {
+            text.push_str(&draw(row, words, &columns, colored));
+        }
+        if group == Group::Code
+            && let Some(script) = &comparison.script
+        {
+            text.push_str(&lines(script, "    ", Some(width), colored));
+        }
+        if count > 0 {
+            text.push_str(&paint(
+                Tone::Dim,
+                &format!("{INDENT}{count} more about the same"),
+                colored,
+            ));
+            text.push('\n');
+        }
+    }
+    if !comparison.differs() {
+        text.push_str("\nno difference\n");
+    }
+    text.push('\n');
+    text.push_str(&remainder(comparison, width, colored));
+    text
+}
+
+fn heading(group: Group, columns: &Columns, colored: bool) -> String {
+    let name = group.as_str();
+    let blanks = " ".repeat((INDENT.len() + columns.name + GAP).saturating_sub(name.len()));
+    let letters = format!("A{}B", " ".repeat((columns.value + GAP).saturating_sub(1)));
+    format!(
+        "{}{blanks}{}\n",
+        paint(Tone::Bold, name, colored),
+        paint(Tone::Dim, &letters, colored)
+    )
+}
+
+fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
+    let dim = row.standing != Standing::Differs;
+    let of_value = |text: &str| match row.group {
+        _ if dim => Tone::Dim,
+        Group::Outcome => status_tone(text),
+        _ => Tone::Plain,
+    };
+    if columns.fits(words) {
+        let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()) + GAP);
+        let line = format!(
+            "{INDENT}{}{}{}{}{}{}{}",
+            paint(if dim { Tone::Dim } else { Tone::Plain }, &words.name, colored),
+            pad(&words.name, columns.name),
+            paint(of_value(&words.left), &words.left, colored),
+            pad(&words.left, columns.value),
+            paint(of_value(&words.right), &words.right, colored),
+            pad(&words.right, columns.value),
+            paint(tone(row), &words.change, colored),
+        );
+        return format!("{}\n", line.trim_end());
+    }
+    let room = columns.total.saturating_sub(2 * INDENT.len() + 2);
+    let (left, right) = focused(&words.left, &words.right, room);
+    let mut text = format!(
+        "{INDENT}{}",
+        cut_to_width(&words.name, columns.total.saturating_sub(INDENT.len()))
+    );
+    if !words.change.is_empty() {
+        text.push_str("  ");
+        text.push_str(&paint(tone(row), &words.change, colored));
+    }
+    for (sign, value, tone) in [("-", left, Tone::Bad), ("+", right, Tone::Good)] {
+        let line = format!("{sign} {}", cut_to_width(&value, room));
+        text.push_str(&format!(
+            "\n{INDENT}{INDENT}{}",
+            paint(if dim { Tone::Dim } else { tone }, &line, colored)
+        ));
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,104 @@
+//! `jumar graph`: the plan of a script as a drawing. Nothing is run or written.
+
+mod drawing;
+mod layers;
+mod words;
+
+use std::sync::Arc;
+
+use super::args::{GraphArguments, GraphFormat};
+use super::error::{CliError, plan_error};
+use super::exit_code;
+use super::parameter_file::read_parameters;
+use super::watch::Watcher;
+use crate::exec::{Local, StopSignal};
+use crate::plan::{Parameters, Plan, PlanError, Provided};
+use crate::run::{Ledger, Mode, RunDirectory, Session};
+use crate::script::{Host, ScriptSource};
+use crate::state::State;
+use crate::ui::Printer;
+
+/// A phase as it is drawn.
+struct Node {
+    name: String,
+    /// A second line: its number, its GPUs.
+    note: String,
+}
+
+/// An arrow from one node to another.
+struct Arrow {
+    from: usize,
+    to: usize,
+    /// It is enough that the first has finished, completed or failed.
+    any_end: bool,
+}
+
+/// A plan as nodes and arrows.
+struct Graph {
+    nodes: Vec<Node>,
+    arrows: Vec<Arrow>,
+}
+
+/// Draws the plan of a script.
+pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8, CliError> {
+    let script = arguments.script.as_deref();
+    let source = script.map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
+    let provided = Provided {
+        pairs: arguments.parameter.clone(),
+        file: arguments.params.as_deref().map(read_parameters).transpose()?,
+        environment: Some(|name| std::env::var(name).ok()),
+        ..Provided::default()
+    };
+    let session = Arc::new(Session::new(
+        Mode::Dry,
+        Ledger::draft(State::default()),
+        RunDirectory::new("graph", None, true),
+        Parameters::new(provided),
+        Arc::new(Local::new()),
+        StopSignal::new(),
+        Arc::new(Watcher::new(printer, true)),
+    ));
+    let host = Host::new(Arc::clone(&session), &source)?;
+    let shared = Arc::clone(&session);
+    let read = move |_: &dyn crate::run::Bodies| -> Result<Graph, PlanError> {
+        let plan = shared.plan();
+        plan.validate()?;
+        Ok(Graph::of(&plan))
+    };
+    let graph = host.evaluate(read)?.map_err(|error| plan_error(&error, &source))?;
+    session.parameters().check_all_claimed(&[])?;
+    printer.raw_stdout(&match arguments.format() {
+        GraphFormat::Mermaid => words::mermaid(&graph),
+        GraphFormat::Dot => words::dot(&graph),
+        GraphFormat::Svg => drawing::svg(&graph),
+    });
+    Ok(exit_code::DONE)
+}
+
+impl Graph {
+    fn of(plan: &Plan) -> Graph {
+        let mut arrows = Vec::new();
+        for (to, phase) in plan.phases().iter().enumerate() {
+            for (names, any_end) in [(&phase.after, false), (&phase.after_any, true)] {
+                let known = names.iter().filter_map(|name| plan.position(name));
+                arrows.extend(known.map(|from| Arrow { from, to, any_end }));
+            }
+        }
+        let node = |phase: &Arc<crate::plan::Phase>| {
+            let mut notes: Vec<String> = phase.number.map(|n| format!("phase {n}")).into_iter().collect();
+            match phase.gpus {
+                0 => {}
+                1 => notes.push("1 GPU".into()),
+                many => notes.push(format!("{many} GPUs")),
+            }
+            Node {
+                name: phase.name.clone(),
+                note: notes.join(" · "),
+            }
+        };
+        Graph {
+            nodes: plan.phases().iter().map(node).collect(),
+            arrows,
+        }
+    }
+}

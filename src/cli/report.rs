@@ -1,0 +1,34 @@
+//! `jumar report`: a page about one run, or about several compared. It reads; it writes only the file that `-o` names.
+
+use super::args::ReportArguments;
+use super::diff::located;
+use super::error::CliError;
+use super::exit_code;
+use crate::report::{Reported, page};
+use crate::run::locate;
+use crate::ui::Printer;
+
+/// Makes the page.
+pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u8, CliError> {
+    if arguments.output.is_none() && printer.stdout_width().is_some() {
+        return Err(CliError::usage("a page is nothing for a terminal")
+            .hint("name a file: jumar report -o report.html")
+            .hint("or pass it on: jumar report > report.html"));
+    }
+    let runs = match arguments.runs.as_slice() {
+        [] => vec![locate(None)?],
+        [one] => vec![locate(Some(one))?],
+        _ => located(&arguments.runs, printer)?,
+    };
+    let reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
+    let text = page(&reported);
+    match &arguments.output {
+        Some(path) => {
+            std::fs::write(path, text)
+                .map_err(|error| CliError::disk(format!("cannot write {}: {error}", path.display())))?;
+            printer.info(&format!("wrote {}", path.display()));
+        }
+        None => printer.raw_stdout(&text),
+    }
+    Ok(exit_code::DONE)
+}

@@ -1,0 +1,177 @@
+//! Facts and changes in words, the same on a terminal and in a page.
+
+use serde_json::Value;
+
+use super::comparison::{Row, Verdict, number};
+use super::fact::{Fact, Unit};
+use crate::ui::{human_bytes_kib, human_duration};
+
+/// What stands where a run says nothing.
+pub const NOTHING: &str = "–";
+
+/// A fact for people.
+pub fn in_words(fact: &Fact) -> String {
+    match (fact.unit, number(fact)) {
+        (Unit::Seconds, Some(seconds)) => human_duration(seconds),
+        (Unit::Kib, Some(kib)) => human_bytes_kib(kib.max(0.0) as u64),
+        _ => value_in_words(&fact.value),
+    }
+}
+
+/// A value for people: text as it is, everything else as JSON.
+pub fn value_in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "\"\"".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(value_in_words).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// How a number differs between two runs, for people: `+0.02 (+2.5 %) better`, `1.8× slower`. Empty when it is no number.
+pub fn change_in_words(row: &Row) -> String {
+    let Some(change) = row.change().filter(|c| c.difference != 0.0) else {
+        return String::new();
+    };
+    let percent = change.relative.map(percent_in_words);
+    let of = |difference: String| match &percent {
+        Some(percent) => format!("{difference} ({percent})"),
+        None => difference,
+    };
+    let text = match row.unit() {
+        Unit::Seconds => {
+            let word = if row.better().is_none() {
+                ["more", "less"]
+            } else {
+                ["slower", "faster"]
+            };
+            return match change.ratio {
+                Some(ratio) if ratio >= 1.0 => format!("{}× {}", ratio_in_words(ratio), word[0]),
+                Some(ratio) => format!("{}× {}", ratio_in_words(ratio.recip()), word[1]),
+                None => sign(change.difference, human_duration(change.difference.abs())),
+            };
+        }
+        Unit::Kib => of(sign(change.difference, human_bytes_kib(change.difference.abs() as u64))),
+        Unit::Plain | Unit::Moment => of(difference_in_words(row, change.difference)),
+    };
+    match change.verdict {
+        Some(Verdict::Better) => format!("{text} better"),
+        Some(Verdict::Worse) => format!("{text} worse"),
+        None => text,
+    }
+}
+
+fn sign(difference: f64, amount: String) -> String {
+    format!("{}{amount}", if difference < 0.0 { '−' } else { '+' })
+}
+
+fn ratio_in_words(ratio: f64) -> String {
+    if ratio < 9.95 {
+        // 1.04 would read as 1.0: no change at all.
+        let digits = if ratio < 1.95 { 2 } else { 1 };
+        format!("{ratio:.digits$}")
+    } else {
+        format!("{ratio:.0}")
+    }
+}
+
+fn percent_in_words(part: f64) -> String {
+    let percent = part.abs() * 100.0;
+    let text = if percent < 9.95 {
+        format!("{percent:.1} %")
+    } else if percent < 10_000.0 {
+        format!("{percent:.0} %")
+    } else {
+        format!("{percent:.1e} %")
+    };
+    sign(part, text)
+}
+
+/// A difference with as many decimals as the numbers that it is between.
+fn difference_in_words(row: &Row, difference: f64) -> String {
+    let written = row.facts.iter().flatten().map(|fact| fact.value.to_string());
+    let decimals = written.map(|text| {
+        let plain = !text.contains(['e', 'E']);
+        plain.then(|| text.split_once('.').map_or(0, |(_, decimals)| decimals.len()))
+    });
+    let amount = difference.abs();
+    match decimals.collect::<Option<Vec<usize>>>() {
+        Some(all) => {
+            // More than six significant digits tell nobody anything.
+            let magnitude = amount.log10().floor();
+            let useful = (5.0 - magnitude).clamp(0.0, 15.0) as usize;
+            let decimals = all.into_iter().max().unwrap_or(0).min(useful);
+            let text = format!("{amount:.decimals$}");
+            let text = if text.contains('.') {
+                text.trim_end_matches('0').trim_end_matches('.')
+            } else {
+                &text
+            };
+            sign(difference, text.to_string())
+        }
+        None => sign(difference, format!("{amount:.3e}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::comparison::Standing;
+    use super::super::fact::Group;
+    use super::*;
+    use crate::run::Better;
+
+    fn row(unit: Unit, better: Option<Better>, left: Value, right: Value) -> Row {
+        let fact = |value| {
+            Some(Fact {
+                value,
+                unit,
+                better,
+                aside: false,
+            })
+        };
+        Row {
+            group: Group::Metrics,
+            name: "x".into(),
+            facts: vec![fact(left), fact(right)],
+            standing: Standing::Differs,
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_with_as_many_digits_as_the_numbers_have() {
+        let said = |left: Value, right: Value| change_in_words(&row(Unit::Plain, None, left, right));
+        assert_eq!(said(json!(0.81), json!(0.83)), "+0.02 (+2.5 %)");
+        assert_eq!(said(json!(8), json!(4)), "−4 (−50 %)");
+        assert_eq!(said(json!(0), json!(3)), "+3");
+        assert_eq!(said(json!(-2.0), json!(-1.0)), "+1 (+50 %)");
+        assert_eq!(said(json!(1e-5), json!(3e-5)), "+0.00002 (+200 %)");
+        assert_eq!(said(json!(1e-20), json!(3e-20)), "+2.000e-20 (+200 %)");
+        assert_eq!(said(json!(0.123_456_789_1), json!(0.223_456_789_2)), "+0.1 (+81 %)");
+        assert_eq!(said(json!("a"), json!(3)), "");
+    }
+
+    #[test]
+    fn the_direction_of_a_metric_makes_the_verdict() {
+        let said =
+            |better, left: f64, right: f64| change_in_words(&row(Unit::Plain, Some(better), json!(left), json!(right)));
+        assert_eq!(said(Better::Higher, 0.5, 0.75), "+0.25 (+50 %) better");
+        assert_eq!(said(Better::Lower, 0.5, 0.75), "+0.25 (+50 %) worse");
+        assert_eq!(said(Better::Lower, 0.75, 0.5), "−0.25 (−33 %) better");
+    }
+
+    #[test]
+    fn a_duration_is_told_as_a_ratio() {
+        let said = |left: f64, right: f64| {
+            change_in_words(&row(Unit::Seconds, Some(Better::Lower), json!(left), json!(right)))
+        };
+        assert_eq!(said(10.0, 20.0), "2.0× slower");
+        assert_eq!(said(20.0, 10.0), "2.0× faster");
+        assert_eq!(said(100.0, 107.0), "1.07× slower");
+        assert_eq!(said(0.0, 107.0), "+1m 47s");
+    }
+}

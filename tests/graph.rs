@@ -1,0 +1,72 @@
+//! `jumar graph`: the plan as a drawing.
+
+mod common;
+
+use common::Workplace;
+
+const SCRIPT: &str = r#"
+    let seeds = param("seeds", [1, 2]);
+    phase("prepare", || { shell("touch ran"); });
+    phase("train", #{ after: "prepare", gpus: 1, number: 1 }, || {});
+    for seed in seeds { phase(`eval_${seed}`, #{ after: "train" }, || {}); }
+    phase("say \"<bye>\"", #{ after_any: seeds.map(|s| `eval_${s}`), after: "prepare" }, || {});
+"#;
+
+#[test]
+fn mermaid_is_the_default_and_parameters_shape_the_plan() {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let text = place.jumar(&["graph", "s.rhai", "-p", "seeds=[7]"]).code(0).stdout;
+    assert_eq!(
+        text,
+        "flowchart LR\n    p0[\"prepare\"]\n    p1[\"train<br/>phase 1 · 1 GPU\"]\n    p2[\"eval_7\"]\n    p3[\"say #quot;#lt;bye#gt;#quot;\"]\n    \
+         p0 --> p1\n    p1 --> p2\n    p0 --> p3\n    p2 -.-> p3\n"
+    );
+    assert!(
+        !place.exists("ran") && !place.exists("runs"),
+        "nothing is run or written"
+    );
+}
+
+#[test]
+fn dot_names_every_phase_and_arrow() {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let text = place.jumar(&["graph", "--dot", "s.rhai"]).code(0).stdout;
+    assert!(text.starts_with("digraph plan {") && text.ends_with("}\n"), "{text}");
+    assert_eq!(text.matches(" -> ").count(), 6, "{text}");
+    assert_eq!(text.matches("style=dashed").count(), 2, "{text}");
+}
+
+#[test]
+fn svg_is_drawn_without_any_other_program() {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let text = place.jumar(&["graph", "--svg", "s.rhai"]).code(0).stdout;
+    assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"), "{text}");
+    assert_eq!(text.matches("<rect ").count(), 5);
+    assert_eq!(
+        text.matches("class=\"after\"").count() + text.matches("class=\"any\"").count(),
+        6
+    );
+    assert!(text.contains("say &quot;&lt;bye&gt;&quot;"), "{text}");
+}
+
+#[test]
+fn the_stock_pipeline_can_be_drawn() {
+    let text = Workplace::new().jumar(&["graph"]).code(0).stdout;
+    assert!(
+        text.contains("training") && text.contains("aggregation") && text.contains("-->"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_script_or_a_parameter_that_is_wrong_is_refused() {
+    let place = Workplace::new();
+    place.write("s.rhai", "phase(\"a\", #{ after: \"b\" }, || {});");
+    place.jumar(&["graph", "s.rhai"]).code(3);
+    place.write("t.rhai", SCRIPT);
+    place.jumar(&["graph", "t.rhai", "-p", "sedes=[1]"]).code(2);
+    place.jumar(&["graph", "--dot", "--svg", "t.rhai"]).code(2);
+}
