@@ -376,3 +376,19 @@ fn comparing_writes_nothing_and_works_while_a_run_is_on() {
     place.write("off", "");
     assert!(child.wait().expect("it ends").success());
 }
+
+#[test]
+fn two_points_of_one_run_are_compared() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"phase("a", || { shell("true"); }); phase("b", || { metric("loss", 0.5); });"#,
+    );
+    place.jumar(&["run", "p.rhai"]).code(0);
+    let run = place.run();
+    let ended = place.jumar(&["diff", &format!("{run}@2"), &run]).code(1);
+    assert!(ended.stdout.contains(&format!("{run}@2")), "{}", ended.stdout);
+    assert!(ended.stdout.contains("loss"), "{}", ended.stdout);
+    place.jumar(&["diff", &format!("{run}@2"), &format!("{run}@2")]).code(0);
+    place.jumar(&["diff", &format!("{run}@2"), &run, "--unified"]).code(2);
+}

@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, and for each the rooms below it that it may use.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("cli", &["script", "run", "plan", "exec", "state", "ui"]),
+    (
+        "cli",
+        &["report", "compare", "script", "run", "plan", "exec", "state", "ui"],
+    ),
+    ("report", &["compare", "run", "plan", "state", "ui"]),
+    ("compare", &["run", "plan", "state", "ui"]),
     ("script", &["run", "plan", "exec", "state", "ui"]),
     ("run", &["plan", "exec", "state"]),
     ("plan", &[]),

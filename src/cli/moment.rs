@@ -1,18 +1,23 @@
 //! `RUN@N`: a run as it was after one of its events.
 
 use super::error::CliError;
-use crate::run::{RunPath, locate};
+use crate::run::{LocateError, RunPath, locate};
 use crate::state::{Moment, State, read, read_moment};
 
 /// Finds the run that is meant, and reads its state: as it is, or as it was at the moment that is named.
 pub(super) fn read_run(asked: Option<&str>) -> Result<(RunPath, State, Option<Moment>), CliError> {
-    let (name, moment) = split(asked);
-    let run = locate(name)?;
+    let (run, moment) = locate_moment(asked)?;
     let state = match moment {
         Some(moment) => read_moment(&run.state_file, moment)?,
         None => read(&run.state_file)?,
     };
     Ok((run, state, moment))
+}
+
+/// Finds the run that is meant, and the moment of it that is named.
+pub(super) fn locate_moment(asked: Option<&str>) -> Result<(RunPath, Option<Moment>), LocateError> {
+    let (name, moment) = split(asked);
+    Ok((locate(name)?, moment))
 }
 
 /// The run and the moment. A run or a file may have an `@` in its own name: only a number behind the last one counts.

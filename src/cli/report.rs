@@ -18,7 +18,13 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
     let runs = match arguments.runs.as_slice() {
         [] => vec![locate(None)?],
         [one] => vec![locate(Some(one))?],
-        _ => located(&arguments.runs, printer)?,
+        _ => {
+            let chosen = located(&arguments.runs, printer)?;
+            if chosen.iter().any(|(_, moment)| moment.is_some()) {
+                return Err(CliError::usage("a page shows runs as they are: leave out the @N"));
+            }
+            chosen.into_iter().map(|(run, _)| run).collect()
+        }
     };
     let reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
     let text = page(&reported);

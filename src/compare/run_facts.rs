@@ -9,7 +9,7 @@ use super::fact::{Fact, Group};
 use super::{collect, collect_provenance};
 use crate::run::{Provenance, RunPath, provenance};
 use crate::state::value::decode;
-use crate::state::{PhaseStatus, State, StateError, holder, private_directory, read};
+use crate::state::{Moment, PhaseStatus, State, StateError, holder, private_directory, read, read_moment};
 
 /// How a run as a whole stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct RunFacts {
     pub state_file: PathBuf,
     /// The state.
     pub state: State,
+    /// The moment that is meant; `None` for now.
+    pub moment: Option<Moment>,
     /// How it stands.
     pub standing: RunStanding,
     /// When it was started first.
@@ -86,19 +88,27 @@ impl RunFacts {
     /// # Errors
     /// [`StateError`] when its state cannot be read. What else is missing or broken is left out.
     pub fn read(run: &RunPath) -> Result<RunFacts, StateError> {
-        let state = read(&run.state_file)?;
-        let live = holder(&run.state_file).is_some();
+        RunFacts::at(run, None)
+    }
+
+    /// Reads a run as it was at a moment; `None` means now. What it comes from and its script are those of its last start.
+    ///
+    /// # Errors
+    /// As [`RunFacts::read`], and when its journal knows no such moment.
+    pub fn at(run: &RunPath, moment: Option<Moment>) -> Result<RunFacts, StateError> {
+        let state = match moment {
+            Some(moment) => read_moment(&run.state_file, moment)?,
+            None => read(&run.state_file)?,
+        };
+        let live = moment.is_none() && holder(&run.state_file).is_some();
         let kept = private_directory(&run.state_file).join("script.rhai");
         let script = std::fs::read(kept)
             .ok()
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok(RunFacts::new(
-            run,
-            state,
-            live,
-            provenance(&run.state_file).pop(),
-            script,
-        ))
+        Ok(RunFacts {
+            moment,
+            ..RunFacts::new(run, state, live, provenance(&run.state_file).pop(), script)
+        })
     }
 
     /// Reads only how a run stands: no facts. For lists of very many runs.
@@ -136,6 +146,7 @@ impl RunFacts {
         RunFacts {
             directory: run.directory.clone(),
             state_file: run.state_file.clone(),
+            moment: None,
             standing: standing(&state, live),
             started: started.and_then(|s| Timestamp::from_second(s).ok()),
             seconds: None,
@@ -159,9 +170,14 @@ impl RunFacts {
     }
 
     /// What a user would type to mean this run.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> String {
         let usual = self.state_file.file_name().is_some_and(|n| n == crate::run::STATE_FILE);
-        if usual { &self.directory } else { &self.state_file }
+        let path = if usual { &self.directory } else { &self.state_file };
+        match self.moment {
+            None => path.display().to_string(),
+            Some(Moment::After(event)) => format!("{}@{event}", path.display()),
+            Some(Moment::Ago(events)) => format!("{}@-{events}", path.display()),
+        }
     }
 
     /// The facts, by group and name, in the order of the state file.

@@ -42,7 +42,7 @@ pub(super) fn overview(page: &mut Html, run: &Reported) {
         let file = if run.facts.path().ends_with(STATE_FILE) {
             file
         } else {
-            run.facts.path().to_string_lossy()
+            run.facts.path().into()
         };
         page.raw("<p class=\"resume\">To go on: ");
         page.element("code", "", &format!("jumar resume {}", shell_quote(&file)));

@@ -74,7 +74,7 @@ pub(super) fn legend(runs: &[RunFacts], colored: bool) -> String {
             paint(Tone::Bold, &format!("{:<letters$}", letter(position)), colored),
             paint(status_tone(standing), standing, colored),
             when.unwrap_or_default(),
-            visible_line(&run.path().display().to_string()),
+            visible_line(&run.path()),
         ));
     }
     text

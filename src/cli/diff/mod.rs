@@ -8,10 +8,12 @@ mod text;
 
 use super::args::DiffArguments;
 use super::error::CliError;
+use super::moment::locate_moment;
 use super::{csv, exit_code};
 use crate::compare::{Comparison, Group, LineDiff, LineKind, RunFacts, Standing};
 use crate::report::{Reported, page};
-use crate::run::{LocateError, RunPath, all_runs, locate};
+use crate::run::{LocateError, RunPath, all_runs};
+use crate::state::Moment;
 use crate::ui::{Printer, Tone, paint};
 
 /// Columns where nobody says how many there are.
@@ -20,7 +22,8 @@ const USUAL_WIDTH: usize = 80;
 /// Compares runs; exits with 0 when they are the same, with 1 when they differ.
 pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, CliError> {
     let only = groups(&arguments.only)?;
-    let runs = located(&arguments.runs, printer)?;
+    let chosen = located(&arguments.runs, printer)?;
+    let runs: Vec<RunPath> = chosen.iter().map(|(run, _)| run.clone()).collect();
     if (arguments.unified || arguments.side_by_side) && runs.len() != 2 {
         let option = if arguments.unified {
             "--unified"
@@ -32,13 +35,22 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
             runs.len()
         )));
     }
+    let of_then = chosen.iter().any(|(_, moment)| moment.is_some());
+    if of_then && (arguments.unified || arguments.html) {
+        return Err(CliError::usage(
+            "RUN@N is compared by meaning: leave out --unified and --html",
+        ));
+    }
     if arguments.unified {
         return unified(&runs, printer);
     }
     if arguments.html {
         return html(&runs, arguments.sort.as_deref(), printer);
     }
-    let mut facts = runs.iter().map(RunFacts::read).collect::<Result<Vec<RunFacts>, _>>()?;
+    let mut facts = chosen
+        .iter()
+        .map(|(run, moment)| RunFacts::at(run, *moment))
+        .collect::<Result<Vec<RunFacts>, _>>()?;
     if let Some(key) = &arguments.sort {
         sort(&mut facts, key)?;
     }
@@ -74,8 +86,11 @@ fn groups(words: &[String]) -> Result<Vec<Group>, CliError> {
     words.iter().map(group).collect()
 }
 
+/// A run, and the moment of it that is meant.
+pub(super) type Chosen = (RunPath, Option<Moment>);
+
 /// The runs that are meant. Among many (`runs/*`) directories that hold no run are passed over.
-pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<RunPath>, CliError> {
+pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<Chosen>, CliError> {
     match asked {
         [] => {
             let mut all = all_runs()?;
@@ -83,14 +98,15 @@ pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<RunPath
                 return Err(CliError::usage("there are no two runs under runs/ to compare")
                     .hint("name two run directories or state files: jumar diff A B"));
             }
-            Ok(all.split_off(all.len() - 2))
+            let newest = all.split_off(all.len() - 2);
+            Ok(newest.into_iter().map(|run| (run, None)).collect())
         }
-        [one] => Ok(vec![locate(Some(one))?, locate(None)?]),
-        [_, _] => asked.iter().map(|run| Ok(locate(Some(run))?)).collect(),
+        [one] => Ok(vec![locate_moment(Some(one))?, locate_moment(None)?]),
+        [_, _] => asked.iter().map(|run| Ok(locate_moment(Some(run))?)).collect(),
         _ => {
             let mut runs = Vec::new();
             for run in asked {
-                match locate(Some(run)) {
+                match locate_moment(Some(run)) {
                     Ok(run) => runs.push(run),
                     Err(error @ LocateError::NoStateFile { .. }) => printer.warn(&format!("{error}: passed over")),
                     Err(error) => return Err(error.into()),
@@ -192,7 +208,7 @@ fn lines(diff: &LineDiff, indent: &str, width: Option<usize>, colored: bool) -> 
 
 fn as_csv(comparison: &Comparison, all: bool) -> String {
     let mut text = String::new();
-    let names = comparison.runs.iter().map(|run| run.path().display().to_string());
+    let names = comparison.runs.iter().map(RunFacts::path);
     csv::line(
         &mut text,
         ["group".to_string(), "name".to_string()].into_iter().chain(names),
