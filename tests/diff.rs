@@ -392,3 +392,26 @@ fn two_points_of_one_run_are_compared() {
     place.jumar(&["diff", &format!("{run}@2"), &format!("{run}@2")]).code(0);
     place.jumar(&["diff", &format!("{run}@2"), &run, "--unified"]).code(2);
 }
+
+#[test]
+fn a_variable_that_gave_a_parameter_and_the_checkpoint_that_follows_are_not_told_twice() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"let rate = param("rate", 1.0); phase("a", || { shell(`echo ${rate} > ${run.dir}/c`); checkpoint(run.dir + "/c"); metric("loss", rate / 3); });"#,
+    );
+    place.jumar(&["run", "p.rhai", "--run-dir", "one"]).code(0);
+    let mut command = place.command(&["run", "p.rhai", "--run-dir", "two"]);
+    assert!(command.env("RATE", "2.5").status().expect("it runs").success());
+    let told = place.jumar(&["diff", "one", "two"]).code(1).stdout;
+    assert!(
+        told.contains("a.loss") && told.contains("0.333333") && told.contains("0.833333"),
+        "{told}"
+    );
+    assert!(
+        told.contains("rate") && !told.contains("RATE") && !told.contains("contents"),
+        "{told}"
+    );
+    let json = place.jumar(&["diff", "one", "two", "--json"]).code(1).stdout;
+    assert!(json.contains("0.8333333333333334"), "programs get all digits: {json}");
+}

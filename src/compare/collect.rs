@@ -14,6 +14,9 @@ use crate::state::value::decode;
 pub(super) type Found = IndexMap<(Group, String), Fact>;
 
 /// The name of the sum over all attempts of all phases.
+/// What is in the newest checkpoint: it follows from all else.
+pub(super) const CHECKPOINT_CONTENTS: &str = "newest contents";
+
 pub(super) const ALL_PHASES: &str = "all phases";
 /// What stands for a run's own directory in values: the same file of two runs is no difference.
 const OWN_DIRECTORY: &str = "{run}";
@@ -246,7 +249,7 @@ impl Collector<'_> {
             self.add(Group::Checkpoints, "newest", Fact::plain(path));
             if files > 0 {
                 self.add(Group::Checkpoints, "newest size", Fact::kib(bytes.div_ceil(1024)));
-                self.add(Group::Checkpoints, "newest contents", Fact::plain(hash));
+                self.add(Group::Checkpoints, CHECKPOINT_CONTENTS, Fact::plain(hash));
                 let moment = Fact {
                     unit: Unit::Moment,
                     ..Fact::plain(at.to_string())

@@ -60,13 +60,21 @@ pub(super) fn facts(run: &RunFacts) -> Found {
         }
     }
     let own = own_directories(run);
+    // What a parameter was given by is told as the parameter.
+    let parameters: Vec<String> = run
+        .state
+        .section("params")
+        .map(|(name, _)| name.to_uppercase())
+        .collect();
     add(
         Group::Environment,
         "working directory",
         Fact::plain(known.working_directory.as_str()),
     );
     for (name, value) in &known.environment {
-        let aside = ASIDE_VARIABLES.contains(&name.as_str()) || ASIDE_PREFIXES.iter().any(|p| name.starts_with(p));
+        let aside = ASIDE_VARIABLES.contains(&name.as_str())
+            || ASIDE_PREFIXES.iter().any(|p| name.starts_with(p))
+            || parameters.contains(name);
         let value = relocated(value.as_str().into(), &own);
         add(
             Group::Environment,

@@ -3,6 +3,7 @@
 use indexmap::IndexSet;
 use serde_json::Value;
 
+use super::collect::CHECKPOINT_CONTENTS;
 use super::fact::{Fact, Group, Unit, same};
 use super::lines::LineDiff;
 use super::run_facts::RunFacts;
@@ -189,6 +190,14 @@ impl Comparison {
                 continue;
             }
             rows.extend(names(&runs, group).into_iter().map(|name| Row::new(group, name, &runs)));
+        }
+        let others = |row: &Row| row.standing == Standing::Differs && row.name != CHECKPOINT_CONTENTS;
+        if rows.iter().any(others) {
+            // Another training leaves another checkpoint. Worth a line only where nothing else explains it.
+            let contents = rows.iter_mut().filter(|row| row.name == CHECKPOINT_CONTENTS);
+            contents
+                .filter(|row| row.standing == Standing::Differs)
+                .for_each(|row| row.standing = Standing::Noise);
         }
         let script = match runs.as_slice() {
             [a, b] if only.is_empty() || only.contains(&Group::Code) => {

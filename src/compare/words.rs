@@ -27,7 +27,28 @@ pub fn value_in_words(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(value_in_words).collect();
             format!("[{}]", items.join(", "))
         }
+        Value::Number(number) => number_in_words(number),
         other => other.to_string(),
+    }
+}
+
+/// A number with no more digits than anybody reads; `--json` and `--csv` have them all.
+fn number_in_words(number: &serde_json::Number) -> String {
+    let whole = number.to_string();
+    match number
+        .as_f64()
+        .filter(|n| number.is_f64() && whole.len() > 8 && n.is_finite())
+    {
+        Some(float) => {
+            let magnitude = if float == 0.0 { 0.0 } else { float.abs().log10().floor() };
+            let decimals = (5.0 - magnitude).clamp(0.0, 12.0) as usize;
+            let short = format!("{float:.decimals$}");
+            match short.contains('.') {
+                true => short.trim_end_matches('0').trim_end_matches('.').to_string(),
+                false => short,
+            }
+        }
+        None => whole,
     }
 }
 
