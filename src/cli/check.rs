@@ -89,12 +89,20 @@ const CERTAIN: &[&str] = &[
     "later-option",
 ];
 
-/// Refuses a script that is certain to fail somewhere: better now than hours into a run.
+/// What goes wrong without a word: the command runs, with other arguments than were meant.
+const SILENT: &[&str] = &["not-filled-in"];
+
+/// Refuses a script that is certain to fail somewhere: better now than hours into a run. What will silently do something
+/// else than was meant is warned of.
 ///
 /// # Errors
 /// [`CliError::Faulty`] with everything that is wrong.
 pub(super) fn refuse_faults(host: &Host, source: &ScriptSource, printer: &Printer) -> Result<(), CliError> {
     let found = host.check();
+    for silent in found.iter().filter(|f| SILENT.contains(&f.code)) {
+        let at = format!("{}:{}:{}", source.name, silent.line, silent.column);
+        printer.warn(&format!("{at}: {}", silent.message));
+    }
     let faults: Vec<&Finding> = found.iter().filter(|f| CERTAIN.contains(&f.code)).collect();
     let Some(first) = faults.first() else { return Ok(()) };
     let more = match faults.len() - 1 {

@@ -220,6 +220,7 @@ pub(super) fn span(text: &str, at: Position) -> Range<usize> {
     let rest = &line[from..];
     let length = match rest.chars().next() {
         None => 0,
+        Some('$') if rest.starts_with("${") => rest.find('}').map_or(2, |end| end + 1),
         Some(quote @ ('"' | '`' | '\'')) => rest[1..].find(quote).map_or(rest.len(), |end| end + 2),
         Some(first) => match rest
             .find(|c: char| !(c.is_alphanumeric() || c == '_'))

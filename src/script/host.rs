@@ -101,7 +101,8 @@ impl Host {
 
     /// What can be said about the script without running it.
     pub fn check(&self) -> Vec<Finding> {
-        check(&self.engine, &self.ast)
+        let text = self.shared.source(self.ast.source().unwrap_or_default());
+        check(&self.engine, &self.ast, text.as_deref().unwrap_or_default())
     }
 
     /// Evaluates the script; when it has declared its plan, `then` is called with the bodies, still inside the evaluation.

@@ -14,6 +14,7 @@ mod fault;
 mod host;
 mod listing;
 mod resolver;
+mod scan;
 mod shared;
 mod values;
 

@@ -1,6 +1,8 @@
 //! What can be said about a script without running it: names, numbers of arguments, options, and what a phase's body must
 //! not do.
 
+mod unfilled;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
@@ -61,7 +63,7 @@ const BUILT_IN: &[(&str, usize)] = &[
 ];
 
 /// Looks a script over. Findings come in the order of the text.
-pub(super) fn check(engine: &Engine, ast: &AST) -> Vec<Finding> {
+pub(super) fn check(engine: &Engine, ast: &AST, text: &str) -> Vec<Finding> {
     let mut lints = Lints {
         known: known_functions(engine, ast),
         phases: BTreeMap::new(),
@@ -76,6 +78,7 @@ pub(super) fn check(engine: &Engine, ast: &AST) -> Vec<Finding> {
         true
     });
     lints.captured_writes(ast);
+    lints.findings.extend(unfilled::unfilled(text));
     lints.findings.sort_by_key(|f| (f.line, f.column));
     lints.findings
 }
