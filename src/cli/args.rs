@@ -234,9 +234,15 @@ pub(super) struct LogsArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArguments {
-    /// The script; without it the stock pipeline
+    /// The script; without it the stock pipeline. Its parameters may follow, as for `run`
     #[arg(value_name = "SCRIPT")]
     pub script: Option<String>,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Take parameters from a file: .toml, .yaml, .json or .ini
+    #[arg(long, value_name = "FILE", help_heading = "Parameters")]
+    pub params: Option<PathBuf>,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

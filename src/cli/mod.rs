@@ -76,7 +76,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
-        Command::Check(check) => check::check(&check, printer),
+        Command::Check(check) => check::check(&check, raw, printer),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
         Command::History(arguments) => history::history(&arguments, printer),
         Command::Undo(arguments) => undo::undo(&arguments, printer),

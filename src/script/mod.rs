@@ -12,11 +12,13 @@ mod embedded;
 mod engine;
 mod fault;
 mod host;
+mod imports;
 mod listing;
 mod resolver;
 mod scan;
 mod shared;
 mod values;
+mod words;
 
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;

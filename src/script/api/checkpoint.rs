@@ -30,19 +30,24 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
         RECORD,
         |path: &str, info: Map| record(path, info),
     );
+    define(module, "checkpoint", &["nothing: ()", "()"], RECORD, |_nothing: ()| {
+        nothing_to_record()
+    });
     define(
         module,
         "checkpoint",
-        &["nothing: ()", "()"],
+        &["nothing: ()", "info: map", "()"],
         RECORD,
-        |_nothing: ()| -> Outcome<()> {
-            Err(raise(
-                "not_found",
-                "checkpoint: there is no file to record (`newest` found none)",
-            ))
-        },
+        |_nothing: (), _info: Map| nothing_to_record(),
     );
     define(module, "checkpoint", &["string"], NEWEST, newest);
+}
+
+fn nothing_to_record() -> Outcome<()> {
+    Err(raise(
+        "not_found",
+        "checkpoint: there is no file to record (`newest` found none)",
+    ))
 }
 
 fn record(path: &str, info: Map) -> Outcome<()> {

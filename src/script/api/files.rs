@@ -78,7 +78,11 @@ fn read(path: &str) -> Outcome<String> {
             io::ErrorKind::PermissionDenied => "permission",
             _ => "script",
         };
-        raise(kind, format!("cannot read {path}: {error}"))
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_string(),
+            _ => error.to_string(),
+        };
+        raise(kind, format!("cannot read {path}: {why}"))
     })
 }
 
