@@ -273,6 +273,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if failure.command.is_none() {
             failure.diagnostic = Some(drawn.render(false));
         }
+        if attempt.session.rehearsal.is_some() && failure.command.is_none() {
+            // Who rehearses wants to know the line that counts on what no stand-in made.
+            failure.message = drawn.one_line();
+        }
         if attempt.session.mode == Mode::Dry {
             failure.message = calmly(&failure, &drawn, over || is_stop(error));
         }
