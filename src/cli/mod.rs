@@ -5,6 +5,8 @@
 mod args;
 mod check;
 mod completions;
+mod definitions;
+mod docs;
 mod error;
 mod exit_code;
 mod fsck;
@@ -13,6 +15,7 @@ mod launch;
 mod left_behind;
 mod logs;
 mod moment;
+mod new;
 mod open_run;
 mod outcome;
 mod parameter_file;
@@ -78,6 +81,9 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Check(check) => check::check(&check, raw, printer),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
+        Command::New(arguments) => new::new(&arguments, printer),
+        Command::Docs(arguments) => docs::docs(&arguments, printer),
+        Command::Definitions(arguments) => definitions::definitions(&arguments, printer),
         Command::History(arguments) => history::history(&arguments, printer),
         Command::Undo(arguments) => undo::undo(&arguments, printer),
         Command::Fsck(arguments) => fsck::fsck(&arguments, printer),

@@ -14,6 +14,7 @@ mod fault;
 mod host;
 mod imports;
 mod listing;
+mod manual;
 mod resolver;
 mod scan;
 mod shared;
@@ -22,6 +23,7 @@ mod words;
 
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
-pub use embedded::{STOCK_MODES, STOCK_NAME};
+pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME};
 pub use host::{Host, ScriptSource};
 pub use listing::{Primitive, primitives};
+pub use manual::{Entry, definitions, manual};

@@ -34,8 +34,8 @@ impl Stuck {
         });
         let (_, phase, kind, message) = failed.min_by_key(|(ended, ..)| *ended)?;
         let (kind, message) = (kind.unwrap_or_default(), message.unwrap_or_default());
-        let trace = played.rehearsal.trace().into_iter();
-        let command = trace.filter(|l| l.ended && l.phase == phase).last().map(|l| l.command);
+        let mut trace = played.rehearsal.trace().into_iter();
+        let command = trace.rfind(|l| l.ended && l.phase == phase).map(|l| l.command);
         let mut why = format!("{phase} failed: {kind}: {message}");
         if let Some(command) = &command {
             why.push_str(&format!("\n  the command before that in {phase}: {command}"));

@@ -72,6 +72,13 @@ pub(super) fn globals(shared: &Arc<Shared>) -> Vec<(&'static str, Dynamic)> {
     ]
 }
 
+/// What those values are for.
+pub(super) const GLOBAL_DOCS: [(&str, &str, &str); 3] = [
+    ("state", "State", state::DOCS),
+    ("env", "Environment", environment::DOCS),
+    ("run", "Run", run_info::DOCS),
+];
+
 /// Defines one overload of a primitive. `signature` names the parameters with their types, and the result last; `docs`
 /// is what `docs NAME` and an editor show.
 fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
