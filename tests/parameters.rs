@@ -386,7 +386,10 @@ fn a_parameter_that_cannot_be_one_is_refused() {
             "is declared twice, with the defaults 1 and 2",
         ),
         ("param(\"a\", || 1);", "cannot be a function"),
-        ("let x = param(\"never\");", "parameter `never` has not been declared"),
+        (
+            "let n = \"never\"; let x = param(n);",
+            "parameter `never` has not been declared",
+        ),
     ] {
         let workplace = Workplace::new();
         workplace.write("pipeline.rhai", &format!("{text}\nphase(\"p\", || ());"));

@@ -317,7 +317,10 @@ fn a_policy_that_is_at_fault_itself_is_named_and_the_failure_stands() {
             "|f| 7",
             "it must return retry(), skip(why), fail(), abort(why) or nothing, not",
         ),
-        ("|f| retry(#{ dely: 1 })", "did you mean `delay`?"),
+        (
+            "|f| { let options = #{ dely: 1 }; retry(options) }",
+            "did you mean `delay`?",
+        ),
         ("|f| retry(#{ params: #{ bach: 1 } })", "`bach`"),
         ("|f| retry(#{ params: #{ batch: \"many\" } })", "must be a whole number"),
         ("|f| throw f", "the recovery policy of p is at fault itself"),

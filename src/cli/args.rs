@@ -73,6 +73,12 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// Prove that a pipeline recovers: fail each phase in every way, with stand-ins for its commands
     Rehearse(RehearseArguments),
+    /// Write a pipeline to begin with
+    New(NewArguments),
+    /// Tell of the functions that scripts can call
+    Docs(DocsArguments),
+    /// Write definition files for editors that know Rhai
+    Definitions(DefinitionsArguments),
     /// List what happened to a run
     History(HistoryArguments),
     /// Take the last change by hand back
@@ -103,7 +109,10 @@ impl Command {
             Command::Undo(a) => a.json,
             Command::Fsck(a) => a.json,
             Command::Unlock(a) => a.json,
-            Command::Report(_)
+            Command::Docs(a) => a.json,
+            Command::New(_)
+            | Command::Definitions(_)
+            | Command::Report(_)
             | Command::Graph(_)
             | Command::Logs(_)
             | Command::Completions(_)
@@ -340,9 +349,15 @@ impl GraphArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArguments {
-    /// The script; without it the stock pipeline
+    /// The script; without it the stock pipeline. Its parameters may follow, as for `run`
     #[arg(value_name = "SCRIPT")]
     pub script: Option<String>,
+    /// Set a parameter (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Take parameters from a file: .toml, .yaml, .json or .ini
+    #[arg(long, value_name = "FILE", help_heading = "Parameters")]
+    pub params: Option<PathBuf>,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -365,6 +380,30 @@ pub(super) struct RehearseArguments {
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NewArguments {
+    /// The file to write; one that is there is left alone
+    #[arg(value_name = "FILE", default_value = "pipeline.rhai")]
+    pub file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DocsArguments {
+    /// A function, `recovery::standard`, or a module, `std/recovery`; without it all are listed
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DefinitionsArguments {
+    /// The directory, which is made when it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -7,22 +7,27 @@ use serde_json::{Value, json};
 use super::args::CheckArguments;
 use super::error::{CliError, plan_error};
 use super::exit_code;
+use super::parameter_file::read_parameters;
+use super::script_help::own_options;
 use super::watch::Watcher;
 use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, PlanError, Provided};
+use crate::plan::{Parameters, PlanError, Provided, RawOption};
 use crate::run::{Ledger, Mode, RunDirectory, Session};
 use crate::script::{Finding, Host, ScriptError, ScriptSource, Severity};
 use crate::state::State;
 use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
 
 /// Looks a script over.
-pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8, CliError> {
+pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
     let source = arguments
         .script
         .as_deref()
         .map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
     let watcher = Arc::new(Watcher::new(printer, true));
     let provided = Provided {
+        options: raw,
+        pairs: arguments.parameter.clone(),
+        file: arguments.params.as_deref().map(read_parameters).transpose()?,
         environment: Some(|name| std::env::var(name).ok()),
         ..Provided::default()
     };
@@ -40,6 +45,9 @@ pub(super) fn check(arguments: &CheckArguments, printer: &Printer) -> Result<u8,
     let broken = findings.iter().any(|f| f.severity == Severity::Error);
     // What the lints call an error would only be said again by the evaluation.
     let planned = if broken { None } else { Some(plan(&host, &session)) };
+    if let Some(Ok(())) = planned {
+        session.parameters().check_all_claimed(&own_options("check"))?;
+    }
     if arguments.json {
         return Ok(report_json(&findings, planned, &session, printer));
     }
@@ -87,14 +95,24 @@ const CERTAIN: &[&str] = &[
     "wrong-number-of-arguments",
     "unknown-option",
     "later-option",
+    "wrong-type",
+    "undeclared-parameter",
 ];
 
-/// Refuses a script that is certain to fail somewhere: better now than hours into a run.
+/// What goes wrong without a word: the command runs, with other arguments than were meant.
+const SILENT: &[&str] = &["not-filled-in"];
+
+/// Refuses a script that is certain to fail somewhere: better now than hours into a run. What will silently do something
+/// else than was meant is warned of.
 ///
 /// # Errors
 /// [`CliError::Faulty`] with everything that is wrong.
 pub(super) fn refuse_faults(host: &Host, source: &ScriptSource, printer: &Printer) -> Result<(), CliError> {
     let found = host.check();
+    for silent in found.iter().filter(|f| SILENT.contains(&f.code)) {
+        let at = format!("{}:{}:{}", source.name, silent.line, silent.column);
+        printer.warn(&format!("{at}: {}", silent.message));
+    }
     let faults: Vec<&Finding> = found.iter().filter(|f| CERTAIN.contains(&f.code)).collect();
     let Some(first) = faults.first() else { return Ok(()) };
     let more = match faults.len() - 1 {

@@ -26,6 +26,8 @@ pub(super) enum CliError {
         /// All that is wrong, drawn.
         drawn: Vec<String>,
     },
+    /// The script cannot be rehearsed as it is.
+    Unrehearsable { message: String, hints: Vec<String> },
     /// The state cannot be read or written, or is locked.
     State(Box<StateError>),
     /// A signal asked for a stop before anything was started.
@@ -49,8 +51,17 @@ impl CliError {
         }
     }
 
+    pub(super) fn unrehearsable(message: impl Into<String>) -> CliError {
+        CliError::Unrehearsable {
+            message: message.into(),
+            hints: vec![],
+        }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> CliError {
-        if let CliError::Usage { hints, .. } | CliError::Disk { hints, .. } = &mut self {
+        if let CliError::Usage { hints, .. } | CliError::Unrehearsable { hints, .. } | CliError::Disk { hints, .. } =
+            &mut self
+        {
             hints.push(hint.into());
         }
         self
@@ -59,7 +70,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
-            CliError::Script(_) | CliError::Faulty { .. } => exit_code::SCRIPT,
+            CliError::Script(_) | CliError::Faulty { .. } | CliError::Unrehearsable { .. } => exit_code::SCRIPT,
             CliError::Stopped { signal } => exit_code::stopped_by(*signal),
             CliError::State(error)
                 if matches!(
@@ -121,7 +132,9 @@ impl CliError {
 
     fn in_words(&self) -> (String, Vec<String>) {
         match self {
-            CliError::Usage { message, hints } | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
+            CliError::Usage { message, hints }
+            | CliError::Unrehearsable { message, hints }
+            | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
             CliError::Script(error) => (error.one_line(), vec![]),
             CliError::Faulty { message, .. } => (message.clone(), vec![]),
             CliError::Stopped { .. } => ("stopped before anything was started".into(), vec![]),

@@ -6,7 +6,9 @@ mod args;
 mod check;
 mod completions;
 mod csv;
+mod definitions;
 mod diff;
+mod docs;
 mod error;
 mod exit_code;
 mod fsck;
@@ -16,6 +18,7 @@ mod launch;
 mod left_behind;
 mod logs;
 mod moment;
+mod new;
 mod open_run;
 mod outcome;
 mod parameter_file;
@@ -84,8 +87,11 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Report(report) => report::report(&report, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Graph(graph) => graph::graph(&graph, printer),
-        Command::Check(check) => check::check(&check, printer),
+        Command::Check(check) => check::check(&check, raw, printer),
         Command::Rehearse(arguments) => rehearse::rehearse(&arguments, raw, printer),
+        Command::New(arguments) => new::new(&arguments, printer),
+        Command::Docs(arguments) => docs::docs(&arguments, printer),
+        Command::Definitions(arguments) => definitions::definitions(&arguments, printer),
         Command::History(arguments) => history::history(&arguments, printer),
         Command::Undo(arguments) => undo::undo(&arguments, printer),
         Command::Fsck(arguments) => fsck::fsck(&arguments, printer),

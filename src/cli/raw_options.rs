@@ -24,7 +24,7 @@ pub(super) fn split(program: &Command, mut words: Vec<String>) -> (Vec<String>, 
     }
     match program
         .find_subcommand(&words[at])
-        .filter(|c| matches!(c.get_name(), "run" | "resume" | "rehearse"))
+        .filter(|c| matches!(c.get_name(), "run" | "resume" | "rehearse" | "check"))
     {
         Some(command) => split_run(program, command, words, at),
         None => (words, vec![]),

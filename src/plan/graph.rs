@@ -37,7 +37,7 @@ pub enum PlanError {
         origin: Option<Origin>,
     },
     /// Phases that wait for each other.
-    #[error("phases wait for each other in a circle: {}", path.join(" → "))]
+    #[error("{}", circle_in_words(path))]
     Cycle {
         /// The circle, its first name repeated at the end.
         path: Vec<String>,
@@ -229,6 +229,16 @@ impl Plan {
     }
 }
 
+/// What each of a circle waits for; the circle comes in the order of running.
+fn circle_in_words(path: &[String]) -> String {
+    let waits = |pair: &[String]| format!("{} waits for {}", pair[1], pair[0]);
+    let said: Vec<String> = path.windows(2).rev().map(waits).collect();
+    match said.as_slice() {
+        [_] => format!("phase `{}` waits for itself", path[0]),
+        _ => format!("phases wait for each other in a circle: {}", said.join(", ")),
+    }
+}
+
 /// The closest of some names, when one is close enough to be a slip of the finger.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let reach = match name.chars().count() {
@@ -294,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_drawn_in_the_order_of_running() {
+    fn of_a_circle_it_is_said_who_waits_for_whom() {
         let error = plan(&[("x", &[]), ("a", &["c"]), ("b", &["a"]), ("c", &["b"])])
             .validate()
             .expect_err("a circle");
         assert_eq!(
             error.to_string(),
-            "phases wait for each other in a circle: a → b → c → a"
+            "phases wait for each other in a circle: a waits for c, c waits for b, b waits for a"
         );
     }
 

@@ -38,6 +38,9 @@ pub(super) fn own_closure(mut closure: FnPtr) -> FnPtr {
     closure
 }
 
+/// Functions with more parameters, captured values included, are not looked for.
+const MOST_PARAMETERS: usize = 64;
+
 /// What the functions of a module need around them.
 #[derive(Clone)]
 struct Surroundings {
@@ -69,6 +72,29 @@ impl Libraries {
         };
         let mut known = self.by_function.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(functions.map(|name| (name, surroundings.clone())));
+    }
+
+    /// Whether a function takes so many values besides those it captured. One that cannot be looked up is not doubted.
+    pub(super) fn takes(&self, context: &NativeCallContext, function: &FnPtr, count: usize) -> bool {
+        let captured = function.iter_curry().count();
+        let made_in = self
+            .by_function
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(function.fn_name())
+            .map(|made_in| made_in.functions.clone());
+        let mut known = false;
+        for module in context.iter_namespaces().chain(made_in.as_deref()) {
+            for parameters in 0..MOST_PARAMETERS {
+                if module.get_script_fn(function.fn_name(), parameters).is_some() {
+                    known = true;
+                    if parameters == count + captured {
+                        return true;
+                    }
+                }
+            }
+        }
+        !known
     }
 
     /// Calls a closure, whoever made it. Rhai finds closures of the main script by itself; one that was made inside a

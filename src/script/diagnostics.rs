@@ -1,12 +1,13 @@
-//! Script errors with their place: from Rhai's nested errors to frames with byte ranges, and to words that help.
+//! Script errors with their place: from Rhai's nested errors to frames with byte ranges. What they mean is in `words`.
 
 use std::ops::Range;
 
-use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position};
+use rhai::{Engine, EvalAltResult, Position};
 
-use super::fault::root;
+use super::fault::{root, thrown};
 use super::shared::Shared;
-use crate::plan::{ParameterError, nearest};
+use super::words::{Around, words};
+use crate::plan::ParameterError;
 use crate::state::StateError;
 use crate::ui::{Diagnostic, Excerpt, Label, Level, render};
 
@@ -117,14 +118,46 @@ impl ScriptError {
             }
         }
         frames.reverse();
-        let (message, helps) = words(root(error), engine);
+        let text = shared.source(&source).unwrap_or_default();
+        let around = Around {
+            name: &source,
+            text: &text,
+            shared,
+            engine,
+        };
+        let words = words(root(error), &around);
+        let beside = |at: Position, label: String| Frame::new(source.clone(), Some(text.to_string()), label, at);
+        if let (Some(at), Some(innermost)) = (words.at, frames.first_mut()) {
+            *innermost = beside(at, String::new());
+        }
+        if let Some((at, label)) = words.beside {
+            frames.insert(1, beside(at, label));
+        }
+        if thrown(error).is_some() {
+            blame_the_caller(&mut frames);
+        }
         ScriptError {
-            message,
-            helps,
+            message: words.message,
+            helps: words.helps,
             frames,
             state: None,
             bad_value: None,
         }
+    }
+
+    /// An error at a place of a script.
+    pub(super) fn at(message: String, source: &str, text: &str, at: Position) -> ScriptError {
+        let frame = Frame::new(source.into(), Some(text.into()), String::new(), at);
+        ScriptError {
+            frames: vec![frame],
+            ..ScriptError::plain(message)
+        }
+    }
+
+    /// With what to do about it.
+    pub(super) fn help(mut self, help: impl Into<String>) -> ScriptError {
+        self.helps.push(help.into());
+        self
     }
 
     /// The same without the outermost call: the host's own, of a body or a policy.
@@ -135,16 +168,22 @@ impl ScriptError {
         self
     }
 
+    /// Where it is: `file:line:column`.
+    pub(super) fn place(&self) -> Option<String> {
+        let frame = self.frames.iter().find(|f| f.line.is_some())?;
+        Some(format!(
+            "{}:{}:{}",
+            frame.source,
+            frame.line?,
+            frame.column.unwrap_or(1)
+        ))
+    }
+
     /// The error in one line: `file:line:column: message`.
     pub fn one_line(&self) -> String {
-        match self.frames.iter().find(|f| f.line.is_some()) {
-            Some(Frame {
-                source,
-                line: Some(line),
-                column,
-                ..
-            }) => format!("{source}:{line}:{}: {}", column.unwrap_or(1), self.message),
-            _ => self.message.clone(),
+        match self.place() {
+            Some(place) => format!("{place}: {}", self.message),
+            None => self.message.clone(),
         }
     }
 
@@ -191,6 +230,14 @@ impl ScriptError {
     }
 }
 
+/// What a standard module refuses is the fault of the line that called it.
+fn blame_the_caller(frames: &mut Vec<Frame>) {
+    let ours = frames.iter().take_while(|f| f.source.starts_with("<std/")).count();
+    if ours < frames.len() {
+        frames.drain(..ours);
+    }
+}
+
 impl Frame {
     fn new(source: String, text: Option<String>, label: String, at: Position) -> Frame {
         let span = text.as_deref().map(|t| span(t, at)).unwrap_or(0..0);
@@ -220,6 +267,7 @@ pub(super) fn span(text: &str, at: Position) -> Range<usize> {
     let rest = &line[from..];
     let length = match rest.chars().next() {
         None => 0,
+        Some('$') if rest.starts_with("${") => rest.find('}').map_or(2, |end| end + 1),
         Some(quote @ ('"' | '`' | '\'')) => rest[1..].find(quote).map_or(rest.len(), |end| end + 2),
         Some(first) => match rest
             .find(|c: char| !(c.is_alphanumeric() || c == '_'))
@@ -230,121 +278,6 @@ pub(super) fn span(text: &str, at: Position) -> Range<usize> {
         },
     };
     start + from..start + from + length
-}
-
-/// What an error means, in words of jumar's scripts, and what to do about it.
-fn words(error: &EvalAltResult, engine: Option<&Engine>) -> (String, Vec<String>) {
-    match error {
-        EvalAltResult::ErrorRuntime(value, _) => {
-            let map = value.read_lock::<rhai::Map>();
-            let said = map.as_ref().and_then(|m| m.get("message")).map(ToString::to_string);
-            (
-                said.unwrap_or_else(|| {
-                    if value.is_unit() {
-                        "the script threw nothing".into()
-                    } else {
-                        value.to_string()
-                    }
-                }),
-                vec![],
-            )
-        }
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => function_not_found(signature, engine),
-        EvalAltResult::ErrorVariableNotFound(name, _) => (format!("no variable is called `{name}`"), vec![]),
-        EvalAltResult::ErrorParsing(kind, _) => parse_words(kind),
-        EvalAltResult::ErrorModuleNotFound(path, _) => (
-            format!("no module is called \"{path}\""),
-            vec!["an import is `std/…`, or a path beside the file that imports it".into()],
-        ),
-        EvalAltResult::ErrorStackOverflow(_) => ("the script calls itself too deeply (192 levels)".into(), vec![]),
-        EvalAltResult::Exit(..) => (
-            "exit() would end the whole script".into(),
-            vec!["`return` leaves a phase, `throw` fails it".into()],
-        ),
-        EvalAltResult::ErrorTerminated(..) => ("the script was stopped".into(), vec![]),
-        other => {
-            let mut bare = other.to_string();
-            // Rhai appends the place, which the drawing shows better.
-            if let Some(cut) = bare.rfind(" (line ") {
-                bare.truncate(cut);
-            }
-            (bare, vec![])
-        }
-    }
-}
-
-fn parse_words(kind: &ParseErrorType) -> (String, Vec<String>) {
-    match kind {
-        ParseErrorType::VariableUndefined(name) => (format!("no variable is called `{name}`"), vec![]),
-        ParseErrorType::ModuleUndefined(name) => (
-            format!("no module is imported as `{name}`"),
-            vec![format!("import \"std/{name}\" as {name};")],
-        ),
-        ParseErrorType::BadInput(LexError::UnterminatedString) => (
-            "the text is not ended".into(),
-            vec!["end it with `\"`; a text over several lines is written in backticks".into()],
-        ),
-        ParseErrorType::ForbiddenVariable(name) => (format!("`{name}` is jumar's own; choose another name"), vec![]),
-        ParseErrorType::Reserved(name) => (format!("`{name}` is a reserved word"), vec![]),
-        other => (other.to_string(), vec![]),
-    }
-}
-
-/// Rhai says "not found" for a wrong type as well.
-fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<String>) {
-    let name = signature.split([' ', '(']).next().unwrap_or(signature);
-    let bare = name.rsplit("::").next().unwrap_or(name);
-    let given = signature
-        .split_once('(')
-        .map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest))
-        .unwrap_or_default();
-    if bare.starts_with("anon$") {
-        let given = given.split(", ").filter(|g| !g.is_empty()).count();
-        return (
-            format!("this closure cannot be called with {given} values"),
-            vec!["the body of a phase and of a step takes none (`|| …`), a policy takes the failure (`|f| …`)".into()],
-        );
-    }
-    let Some(engine) = engine else {
-        return (format!("no function is called `{name}`"), vec![]);
-    };
-    let mut known = engine.collect_fn_metadata(
-        None,
-        |info| {
-            let name = info.metadata.name.to_string();
-            let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
-                && !name.contains('$')
-                && !name.starts_with("jumar__");
-            let parameters: Vec<String> = info.metadata.params_info.iter().map(ToString::to_string).collect();
-            plain.then_some((name, parameters))
-        },
-        true,
-    );
-    // The engine lists them in no order.
-    known.sort_by(|(a, p), (b, q)| (a, p.len(), p).cmp(&(b, q.len(), q)));
-    let overloads: Vec<String> = known
-        .iter()
-        .filter(|(n, _)| n == bare && !name.contains("::"))
-        .map(|(n, p)| format!("{n}({})", p.join(", ")))
-        .collect();
-    if !overloads.is_empty() {
-        let given = if given.is_empty() {
-            "nothing".to_string()
-        } else {
-            given
-                .replace("&str | ImmutableString | String", "string")
-                .replace("i64", "int")
-                .replace("f64", "float")
-        };
-        let mut helps: Vec<String> = overloads.iter().take(6).map(|o| format!("it takes: {o}")).collect();
-        helps.dedup();
-        return (format!("`{bare}` cannot be called with ({given})"), helps);
-    }
-    let near = nearest(bare, known.iter().map(|(n, _)| n.as_str()));
-    (
-        format!("no function is called `{name}`"),
-        near.map(|n| format!("did you mean `{n}`?")).into_iter().collect(),
-    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ pub const STOCK_NAME: &str = "<stock>/run_all.rhai";
 /// The first words that the bash runner took, and the stock pipeline takes as its `mode`.
 pub const STOCK_MODES: &[&str] = &["experiment", "quick", "finalize", "train", "eval"];
 
+/// A pipeline to begin with, which needs nothing but a shell.
+pub const STARTER: &str = include_str!("../../scripts/starter.rhai");
+
 const STDLIB: &[(&str, &str)] = &[
     ("std/failures", include_str!("../../stdlib/failures.rhai")),
     ("std/gpu", include_str!("../../stdlib/gpu.rhai")),

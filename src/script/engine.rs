@@ -50,6 +50,9 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
     });
     let known = Arc::clone(shared);
     engine.register_fn(TAIL, move |context: NativeCallContext| {
+        if known.missing_parameter().is_some() {
+            return;
+        }
         if let Some(walk) = known.take_walk() {
             walk(&HostBodies::new(&known, &context));
         }

@@ -3,8 +3,9 @@
 //! A closure that uses imports can only be called while the script's global state is alive. So the host appends a native
 //! call to the script, and everything that runs, runs inside that call.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,11 +20,14 @@ use super::current;
 use super::diagnostics::ScriptError;
 use super::embedded::{STOCK_NAME, stock_script};
 use super::engine::{build, declarations};
-use super::fault::{as_failure, failure_map, take_bad_value, take_state_error};
+use super::fault::{as_failure, failure_map, is_stop, take_bad_value, take_state_error};
 use super::resolver::without_shebang;
+use super::scan::{place, tokens};
 use super::shared::Shared;
 use super::values::to_data;
-use crate::run::{Attempt, Bodies, Decision, Failure, Mode, Problem, Session};
+use crate::plan::nearest;
+use crate::run::{Attempt, Bodies, Decision, Failure, Mode, Problem, STATE_FILE, Session};
+use crate::ui::shell_quote;
 
 /// The native call at the end of the main script.
 pub(super) const TAIL: &str = "jumar__walk";
@@ -52,12 +56,19 @@ impl ScriptSource {
     /// Reads a script.
     ///
     /// # Errors
-    /// [`ScriptError`] when the file cannot be read or is no text.
+    /// [`ScriptError`] when the file cannot be read or is no text, with what may have been meant.
     pub fn read(path: &str) -> Result<ScriptSource, ScriptError> {
-        let cannot = |why: String| ScriptError::plain(format!("cannot read the script {path}: {why}"));
-        let bytes = std::fs::read(PathBuf::from(path)).map_err(|e| cannot(e.to_string()))?;
+        let cannot = |why: &str| ScriptError::plain(format!("cannot read the script {path}: {why}"));
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => match similar(Path::new(path)) {
+                Some(near) => cannot("there is no such file").help(format!("did you mean {near}?")),
+                None => cannot("there is no such file"),
+            },
+            io::ErrorKind::IsADirectory => cannot("it is a directory").help(inside(Path::new(path))),
+            _ => cannot(&error.to_string()),
+        })?;
         let text = String::from_utf8(bytes)
-            .map_err(|e| cannot(format!("it is not UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
+            .map_err(|e| cannot(&format!("it is not UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
         Ok(ScriptSource {
             name: path.into(),
             text,
@@ -72,6 +83,46 @@ impl ScriptSource {
     /// A hash of the text, 16 hexadecimal digits.
     pub fn hash(&self) -> String {
         blake3::hash(self.text.as_bytes()).to_hex()[..16].to_string()
+    }
+}
+
+/// The scripts in a directory, by name.
+fn scripts_in(directory: &Path) -> Vec<String> {
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut found: Vec<String> = names.filter(|name| name.ends_with(".rhai")).collect();
+    found.sort();
+    found
+}
+
+/// A script beside it whose name is nearly the same.
+fn similar(path: &Path) -> Option<String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name()?.to_string_lossy();
+    let near = nearest(&name, scripts_in(folder).iter().map(String::as_str))?;
+    Some(folder.join(near).to_string_lossy().into_owned())
+}
+
+/// What to do with a directory.
+fn inside(directory: &Path) -> String {
+    if directory.join(STATE_FILE).is_file() {
+        return format!(
+            "it holds a run: jumar resume {}",
+            shell_quote(&directory.to_string_lossy())
+        );
+    }
+    match scripts_in(directory).as_slice() {
+        [] => "name a script; `jumar new` writes one to begin with".into(),
+        found => {
+            let paths = found.iter().take(5).map(|name| directory.join(name));
+            let named: Vec<String> = paths.map(|p| shell_quote(&p.to_string_lossy()).to_string()).collect();
+            format!("name a script in it: {}", named.join(", "))
+        }
     }
 }
 
@@ -101,7 +152,13 @@ impl Host {
 
     /// What can be said about the script without running it.
     pub fn check(&self) -> Vec<Finding> {
-        check(&self.engine, &self.ast)
+        let text = self.shared.source(self.ast.source().unwrap_or_default());
+        check(
+            &self.engine,
+            &self.ast,
+            text.as_deref().unwrap_or_default(),
+            &self.shared,
+        )
     }
 
     /// Evaluates the script; when it has declared its plan, `then` is called with the bodies, still inside the evaluation.
@@ -124,10 +181,29 @@ impl Host {
         }
         match evaluated {
             Err(error) => Err(error),
+            Ok(()) if self.shared.missing_parameter().is_some() => Err(self.missing_parameter()),
             // `exit` at the top level ends the script before the plan is walked.
             Ok(()) => Err(ScriptError::plain(
                 "the script ended before its end: nothing was run".into(),
             )),
+        }
+    }
+
+    /// The script is past its end: the place is where it writes the name.
+    fn missing_parameter(&self) -> ScriptError {
+        let name = self.shared.missing_parameter().unwrap_or_default();
+        let source = self.ast.source().unwrap_or_default();
+        let text = self.shared.source(source).unwrap_or_default();
+        let written = format!("\"{name}\"");
+        let at = tokens(&text).into_iter().find(|t| text[t.span.clone()] == written);
+        let message = format!("no parameter is called `{name}`");
+        let error = match at {
+            Some(token) => ScriptError::at(message, source, &text, place(&text, token.span.start)),
+            None => ScriptError::plain(message),
+        };
+        match self.shared.session.parameters().nearest(&name) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help(format!("declare it: param(\"{name}\", …)")),
         }
     }
 
@@ -197,6 +273,13 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if failure.command.is_none() {
             failure.diagnostic = Some(drawn.render(false));
         }
+        if attempt.session.rehearsal.is_some() && failure.command.is_none() {
+            // Who rehearses wants to know the line that counts on what no stand-in made.
+            failure.message = drawn.one_line();
+        }
+        if attempt.session.mode == Mode::Dry {
+            failure.message = calmly(&failure, &drawn, over || is_stop(error));
+        }
         if over && failure.kind == "script" {
             failure = Failure {
                 kind: "timeout".into(),
@@ -236,6 +319,25 @@ impl<'a, 'c> HostBodies<'a, 'c> {
                     .one_line()
             })?;
         decision_of(answer, &self.shared.session)
+    }
+}
+
+/// In a dry run a body stops where it needs what the commands would have made. That is no failure.
+fn calmly(failure: &Failure, drawn: &ScriptError, stopped: bool) -> String {
+    if stopped {
+        return "it waits for what the commands make".into();
+    }
+    let about_nothing = failure.message.contains("()") || failure.message.contains("nothing");
+    match failure.kind.as_str() {
+        "not_found" => match failure.message.strip_prefix("cannot read ") {
+            Some(rest) => format!("it reads {}", rest.split(": ").next().unwrap_or(rest)),
+            None => failure.message.clone(),
+        },
+        "script" if about_nothing => match drawn.place() {
+            Some(place) => format!("{place} needs what the commands make"),
+            None => "it needs what the commands make".into(),
+        },
+        _ => failure.message.clone(),
     }
 }
 

@@ -35,8 +35,13 @@ pub fn primitives() -> Vec<Primitive> {
         StopSignal::new(),
         Arc::new(SilentObserver),
     );
+    listed(&Arc::new(Shared::new(Arc::new(session))))
+}
+
+/// The primitives as a script with this in common calls them.
+pub(super) fn listed(shared: &Arc<Shared>) -> Vec<Primitive> {
     let mut engine = Engine::new_raw();
-    engine.register_global_module(api::module(&Arc::new(Shared::new(Arc::new(session)))).into());
+    engine.register_global_module(api::module(shared).into());
     let mut found = engine.collect_fn_metadata(
         None,
         |info| {

@@ -161,7 +161,8 @@ impl ModuleResolver for Resolver {
     }
 }
 
-fn with_extension(mut path: PathBuf) -> PathBuf {
+/// A script's file: `.rhai` unless it has an ending.
+pub(super) fn with_extension(mut path: PathBuf) -> PathBuf {
     if path.extension().is_none() {
         path.set_extension("rhai");
     }

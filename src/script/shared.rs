@@ -1,6 +1,6 @@
 //! What all primitives of one script share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rhai::{AST, FnPtr};
@@ -30,6 +30,7 @@ pub(super) struct Shared {
     bodies: Mutex<HashMap<String, Body>>,
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
+    needed_parameters: Mutex<BTreeSet<String>>,
     walk: Mutex<Option<Walk>>,
 }
 
@@ -47,6 +48,7 @@ impl Shared {
             bodies: Mutex::default(),
             policy: Mutex::default(),
             patterns: Mutex::default(),
+            needed_parameters: Mutex::default(),
             walk: Mutex::default(),
         }
     }
@@ -80,6 +82,18 @@ impl Shared {
     /// The script's own patterns of failure: kind and pattern, in the order in which they were added.
     pub(super) fn patterns(&self) -> MutexGuard<'_, Vec<(String, String)>> {
         lock(&self.patterns)
+    }
+
+    /// The parameters that must be declared when the script has come to its end.
+    pub(super) fn needed_parameters(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.needed_parameters)
+    }
+
+    /// The first parameter that is needed and was not declared.
+    pub(super) fn missing_parameter(&self) -> Option<String> {
+        let declared = self.session.parameters();
+        let needed = self.needed_parameters();
+        needed.iter().find(|name| declared.get(name).is_none()).cloned()
     }
 
     pub(super) fn set_walk(&self, walk: Walk) {

@@ -4,6 +4,7 @@
 //! What is rehearsed are real runs by real hosts in scratch directories; only the commands are stand-ins.
 
 mod scenario;
+mod stuck;
 mod trouble;
 mod verdict;
 
@@ -45,12 +46,13 @@ pub(super) fn rehearse(
     let name = source.name;
     let scratch = scratch_directory(arguments.keep.as_deref())?;
     let stage = Stage::new(script, arguments, raw, &scratch)?;
-    let straight = Straight::of(&stage, &plan).map_err(|why| {
-        CliError::disk(format!(
-            "{name} does not get to its end with stand-ins, even without a fault:\n{why}"
-        ))
-        .hint("a script that reads what a command wrote wants shell(…, #{ stand_in: \"a line that writes it\" })")
-        .hint(format!("the run is kept in {}", scratch.display()))
+    let straight = Straight::of(&stage, &plan).map_err(|stuck| {
+        let error = CliError::unrehearsable(format!(
+            "{name} does not get to its end with stand-ins, even without a fault:\n  {}",
+            stuck.why
+        ));
+        let error = stuck.hints.into_iter().fold(error, CliError::hint);
+        error.hint(format!("the run is kept in {}", scratch.display()))
     })?;
     if straight.commands.is_empty() {
         return Err(CliError::usage(format!(

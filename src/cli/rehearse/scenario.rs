@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use wait_timeout::ChildExt;
 
+use super::stuck::Stuck;
 use super::trouble::Trouble;
 use crate::cli::args::RehearseArguments;
 use crate::cli::error::CliError;
@@ -79,11 +80,17 @@ impl Stage {
     /// Runs the pipeline with stand-ins and without a fault.
     ///
     /// # Errors
-    /// What the host said when it did not get to the end.
-    pub(super) fn play_straight(&self) -> Result<Played, String> {
-        let mut played = self.open("straight").map_err(|e| e.to_string())?;
+    /// What is in the way when it does not get to the end.
+    pub(super) fn play_straight(&self) -> Result<Played, Stuck> {
+        let mut played = self.open("straight").map_err(|e| Stuck::plain(e.to_string()))?;
         let status = played.host(self, true).and_then(|mut host| wait(&mut host));
-        played.expect_success(status)?;
+        let failed = status
+            .as_ref()
+            .is_ok_and(|s| s.code() == Some(i32::from(exit_code::FAILED)));
+        if failed && let Some(stuck) = Stuck::of(&played.played) {
+            return Err(stuck);
+        }
+        played.expect_success(status).map_err(Stuck::plain)?;
         Ok(played.played)
     }
 

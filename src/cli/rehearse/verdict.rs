@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::scenario::{Played, Scenario, Stage};
+use super::stuck::Stuck;
 use super::trouble::Trouble;
 use crate::plan::Plan;
 use crate::run::{STATE_FILE, TraceLine};
@@ -39,10 +40,10 @@ impl Straight {
     /// Plays it.
     ///
     /// # Errors
-    /// What the host said when it did not get to the end.
-    pub(super) fn of(stage: &Stage, plan: &Plan) -> Result<Straight, String> {
+    /// What is in the way when it does not get to the end.
+    pub(super) fn of(stage: &Stage, plan: &Plan) -> Result<Straight, Stuck> {
         let played = stage.play_straight()?;
-        let state = read(&played.run.join(STATE_FILE)).map_err(|e| e.to_string())?;
+        let state = read(&played.run.join(STATE_FILE)).map_err(|e| Stuck::plain(e.to_string()))?;
         let mut commands: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for line in played.rehearsal.trace().into_iter().filter(|l| l.ended) {
             commands.entry(line.phase).or_default().push((line.step, line.command));

@@ -17,8 +17,9 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(Environment(Arc::clone(shared)))
 }
 
-/// `env.NAME` reads, `()` when it is not set; `env.NAME = value` sets it for all commands, or inside a phase for the
-/// commands of that attempt; `env.NAME = ()` takes it away.
+pub(super) const DOCS: &str = "The environment of commands: `env.NAME` reads, `()` when it is not set; `env.NAME = value` sets it for all commands, or inside a phase for the commands of that attempt; `env.NAME = ()` takes it away, `\"NAME\" in env` asks.
+jumar's own environment never changes.";
+
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Environment>("Environment");
     let getter = FuncRegistration::new_index_getter()

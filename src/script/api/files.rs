@@ -1,5 +1,6 @@
 //! `read_json`, `read_text`, `exists`, `newest`, `glob`
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,9 +61,42 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
             let age = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
             // Of equals `max_by_key` takes the last one.
             let newest = matching(pattern)?.into_iter().max_by_key(|(_, path)| age(path));
+            let missed = newest.is_none().then(|| pattern.to_string());
+            MISSED.with(|slot| *slot.borrow_mut() = missed);
             Ok(newest.map_or(Dynamic::UNIT, |(shown, _)| shown.into()))
         },
     );
+}
+
+thread_local! {
+    /// The pattern for which `newest` found nothing, when it was asked last.
+    static MISSED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A path that would have matched what `newest` was asked last and did not find.
+pub(super) fn would_match() -> Option<String> {
+    MISSED.with(|slot| slot.borrow_mut().take()).map(|p| example(&p))
+}
+
+/// The shortest path that a pattern matches, with `1` for what may be anything.
+fn example(pattern: &str) -> String {
+    let mut path = String::new();
+    let mut rest = pattern.chars().peekable();
+    while let Some(letter) = rest.next() {
+        match letter {
+            '*' => {
+                while rest.next_if_eq(&'*').is_some() {}
+                path.push('1');
+            }
+            '?' => path.push('1'),
+            '[' => {
+                path.extend(rest.next());
+                while rest.next().is_some_and(|c| c != ']') {}
+            }
+            other => path.push(other),
+        }
+    }
+    path
 }
 
 /// A path as the phase's commands would see it.
@@ -78,7 +112,11 @@ fn read(path: &str) -> Outcome<String> {
             io::ErrorKind::PermissionDenied => "permission",
             _ => "script",
         };
-        raise(kind, format!("cannot read {path}: {error}"))
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_string(),
+            _ => error.to_string(),
+        };
+        raise(kind, format!("cannot read {path}: {why}"))
     })
 }
 
@@ -122,7 +160,22 @@ fn natural(name: &str) -> Vec<(String, u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::{example, natural};
+
+    #[test]
+    fn an_example_of_a_pattern_is_matched_by_it() {
+        for (pattern, path) in [
+            ("ckpt/epoch*", "ckpt/epoch1"),
+            ("a/**/b?.[jp]son", "a/1/b1.json"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(example(pattern), path);
+            assert!(
+                glob::Pattern::new(pattern).expect("a pattern").matches(path),
+                "{pattern}"
+            );
+        }
+    }
 
     #[test]
     fn epoch_9_comes_before_epoch_10() {

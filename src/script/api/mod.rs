@@ -5,6 +5,7 @@ mod checkpoint;
 mod environment;
 mod failures;
 mod files;
+mod functions;
 mod gpus;
 mod logging;
 mod metric;
@@ -26,7 +27,7 @@ use rhai::{Dynamic, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
 pub(super) use failures::advice;
 pub(super) use phase::{LATER as PHASE_OPTIONS_LATER, OPTIONS as PHASE_OPTIONS};
-pub(super) use recovery::decision_of;
+pub(super) use recovery::{OPTIONS as RETRY_OPTIONS, decision_of};
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
 
 use super::engine::Outcome;
@@ -43,6 +44,7 @@ pub(super) fn module(shared: &Arc<Shared>) -> Module {
         param::register,
         recovery::register,
         failures::register,
+        functions::register,
         result::register,
         metric::register,
         gpus::register,
@@ -69,6 +71,13 @@ pub(super) fn globals(shared: &Arc<Shared>) -> Vec<(&'static str, Dynamic)> {
         ("run", run_info::handle(shared)),
     ]
 }
+
+/// What those values are for.
+pub(super) const GLOBAL_DOCS: [(&str, &str, &str); 3] = [
+    ("state", "State", state::DOCS),
+    ("env", "Environment", environment::DOCS),
+    ("run", "Run", run_info::DOCS),
+];
 
 /// Defines one overload of a primitive. `signature` names the parameters with their types, and the result last; `docs`
 /// is what `docs NAME` and an editor show.

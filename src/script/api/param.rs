@@ -18,6 +18,8 @@ const VALUE: &str = "The value of a parameter that was declared before. Inside a
 
 const SOURCE: &str = "Where a declared parameter's value came from: \"option\", \"-p\", \"file …\", \"environment NAME\", \"recorded\" or \"default\". Throws for an unknown name.";
 
+const NEEDS: &str = "Says that the script must declare a parameter of this name, at the latest when its top level has come to its end: for modules that are given the name of one.";
+
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
     define(module, "param", &["name: string", "?"], VALUE, move |name: &str| {
@@ -51,6 +53,18 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
                 .get(name)
                 .ok_or_else(|| unknown(name, parameters.nearest(name)))?;
             Ok(parameter.source.to_string())
+        },
+    );
+    let known = Arc::clone(shared);
+    define(
+        module,
+        "needs_param",
+        &["name: string", "()"],
+        NEEDS,
+        move |name: &str| {
+            if current::attempt().is_none() {
+                known.needed_parameters().insert(name.to_string());
+            }
         },
     );
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rhai::{FnPtr, Map, Module, NativeCallContext};
 
+use super::functions::{BODY, JUDGE, POLICY, fits};
 use super::options::Options;
 use super::{Outcome, define};
 use crate::plan::{Origin, Phase};
@@ -77,6 +78,17 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
         return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
     }
+    fits(shared, context, &body, BODY, &format!("the body of phase `{name}`"))?;
+    let policy = options.function("on_failure")?;
+    let complete_when = options.function("complete_when")?;
+    for (function, shape, option) in [
+        (&policy, POLICY, "on_failure"),
+        (&complete_when, JUDGE, "complete_when"),
+    ] {
+        if let Some(function) = function {
+            fits(shared, context, function, shape, &format!("phase: `{option}`"))?;
+        }
+    }
     let running = current::attempt();
     let phase = Phase {
         name: name.into(),
@@ -97,8 +109,8 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     };
     let body = Body {
         closure: own_closure(body),
-        policy: options.function("on_failure")?.map(own_closure),
-        complete_when: options.function("complete_when")?.map(own_closure),
+        policy: policy.map(own_closure),
+        complete_when: complete_when.map(own_closure),
     };
     let added = match running {
         Some(attempt) => attempt.declare(phase),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Dynamic, FnPtr, Map, Module};
+use rhai::{Dynamic, FnPtr, Map, Module, NativeCallContext};
 use serde_json::Value;
 
+use super::functions::{POLICY, fits};
 use super::options::Options;
 use super::{Outcome, define};
 use crate::run::{Decision, Overrides, Session};
@@ -14,6 +15,9 @@ use crate::script::current;
 use crate::script::fault::mistake;
 use crate::script::shared::Shared;
 use crate::script::values::{to_data, type_in_words};
+
+/// The options of `retry`.
+pub(in crate::script) const OPTIONS: &[&str] = &["params", "env", "delay", "gpus"];
 
 const ON_FAILURE: &str = "Sets the pipeline's recovery policy: a function that is called with the failure of an attempt, after the phase's own policy had no opinion.
 The failure is a map: `phase`, `step`, `kind`, `code`, `signal`, `message`, `command`, `log`, `tail`, `attempt`, `seconds`, `max_rss`, `params`, `env`.
@@ -34,12 +38,13 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
         "on_failure",
         &["policy: Fn", "()"],
         ON_FAILURE,
-        move |policy: FnPtr| -> Outcome<()> {
+        move |context: NativeCallContext, policy: FnPtr| -> Outcome<()> {
             if current::attempt().is_some() {
                 return Err(mistake(
                     "on_failure() belongs at the top level of the script; a phase has its own option `on_failure`",
                 ));
             }
+            fits(&known, &context, &policy, POLICY, "on_failure: the policy")?;
             known.set_policy(own_closure(policy));
             Ok(())
         },
@@ -60,7 +65,7 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
 }
 
 fn retry(options: Map) -> Outcome<Decision> {
-    let mut options = Options::new("retry", options, &["params", "env", "delay", "gpus"], &["slurm"])?;
+    let mut options = Options::new("retry", options, OPTIONS, &["slurm"])?;
     let delay = options.duration("delay")?.unwrap_or_default();
     let gpus = options.count("gpus")?;
     let data = |name: &str, map: Map| -> Outcome<serde_json::Map<String, Value>> {

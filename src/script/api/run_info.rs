@@ -30,9 +30,9 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(Run(Arc::clone(shared)))
 }
 
-/// `run.dir`: the run directory (absolute inside a phase that has a `cwd`); `run.cwd`: the working directory; `run.name`, which the script may set before it asks for `run.dir`; `run.id`;
-/// `run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done; `run.program`: the path of
-/// the jumar that runs.
+pub(super) const DOCS: &str = "What a script may know of the run: `run.dir`: the run directory (absolute inside a phase that has a `cwd`); `run.cwd`: the working directory; `run.name`, which the script may set before it asks for `run.dir`; `run.id`;
+`run.checkpoint`: what `--checkpoint` gave, or `()`; `run.phase` and `run.attempt` inside a phase; `run.dry`: whether nothing is really done; `run.program`: the path of the jumar that runs.";
+
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module.set_custom_type::<Run>("Run");
     let getter = FuncRegistration::new_index_getter()

@@ -29,6 +29,9 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
     Dynamic::from(State(Arc::clone(shared)))
 }
 
+pub(super) const DOCS: &str = "The run's state file, read and written through: `state.SECTION.KEY` reads, `()` when it is not there; an assignment makes section and key, and is durable when it returns.
+A section has `contains(key)` (`\"k\" in state.s`), `keys()`, `remove(key)` and `to_map()`; `state.phases.NAME` is the status of a phase.";
+
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module
         .set_custom_type::<State>("State")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rhai::{Dynamic, FnPtr, Module, NativeCallContext};
 
+use super::functions::{BODY, fits};
 use super::{Outcome, define};
 use crate::run::Mode;
 use crate::script::closures::{own, own_closure};
@@ -28,6 +29,7 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
 
 fn step(shared: &Shared, context: &NativeCallContext, name: &str, body: FnPtr) -> Outcome<Dynamic> {
     let attempt = current::attempt().ok_or_else(|| mistake("step() runs inside a phase"))?;
+    fits(shared, context, &body, BODY, &format!("the body of step `{name}`"))?;
     if let Err(recorded) = attempt.enter_step(name).map_err(mistake)? {
         return Ok(from_data(&recorded));
     }

@@ -1,13 +1,21 @@
 //! What can be said about a script without running it: names, numbers of arguments, options, and what a phase's body must
 //! not do.
 
+mod literals;
+mod unfilled;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
-use super::api::{PHASE_OPTIONS, PHASE_OPTIONS_LATER, SHELL_OPTIONS};
+use super::api::{PHASE_OPTIONS, PHASE_OPTIONS_LATER, RETRY_OPTIONS, SHELL_OPTIONS};
 use super::engine::GLOBALS;
+use super::imports::{functions_of, imports};
+use super::listing::{Primitive, listed};
+use super::shared::Shared;
 use crate::plan::nearest;
+use literals::Declared;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,9 +69,17 @@ const BUILT_IN: &[(&str, usize)] = &[
 ];
 
 /// Looks a script over. Findings come in the order of the text.
-pub(super) fn check(engine: &Engine, ast: &AST) -> Vec<Finding> {
+pub(super) fn check(engine: &Engine, ast: &AST, text: &str, shared: &Arc<Shared>) -> Vec<Finding> {
+    let imported = imports(text);
+    let mut primitives: BTreeMap<String, Vec<Primitive>> = BTreeMap::new();
+    for primitive in listed(shared) {
+        primitives.entry(primitive.name.clone()).or_default().push(primitive);
+    }
     let mut lints = Lints {
         known: known_functions(engine, ast),
+        primitives,
+        modules: standard(&imported, text, shared),
+        declared: Arc::new(Declared::of(ast, &imported)),
         phases: BTreeMap::new(),
         seen: BTreeSet::new(),
         findings: vec![],
@@ -76,12 +92,18 @@ pub(super) fn check(engine: &Engine, ast: &AST) -> Vec<Finding> {
         true
     });
     lints.captured_writes(ast);
+    lints.doubled_steps(ast);
+    lints.findings.extend(unfilled::unfilled(text));
     lints.findings.sort_by_key(|f| (f.line, f.column));
     lints.findings
 }
 
 struct Lints {
     known: BTreeMap<String, BTreeSet<usize>>,
+    primitives: BTreeMap<String, Vec<Primitive>>,
+    /// The functions of the standard modules, by the name that they are imported under, with their numbers of parameters.
+    modules: BTreeMap<String, BTreeMap<String, BTreeSet<usize>>>,
+    declared: Arc<Declared>,
     phases: BTreeMap<String, Position>,
     seen: BTreeSet<(Option<usize>, Option<usize>, String)>,
     findings: Vec<Finding>,
@@ -107,6 +129,22 @@ fn known_functions(engine: &Engine, ast: &AST) -> BTreeMap<String, BTreeSet<usiz
         known.entry(name).or_default().insert(count);
     }
     known
+}
+
+fn standard(
+    imported: &[(String, String)],
+    text: &str,
+    shared: &Shared,
+) -> BTreeMap<String, BTreeMap<String, BTreeSet<usize>>> {
+    let mut modules = BTreeMap::new();
+    for (alias, _) in imported.iter().filter(|(_, path)| path.starts_with("std/")) {
+        let mut functions: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for (name, parameters) in functions_of(alias, "", text, shared) {
+            functions.entry(name).or_default().insert(parameters.len());
+        }
+        modules.insert(alias.clone(), functions);
+    }
+    modules
 }
 
 impl Lints {
@@ -180,6 +218,7 @@ impl Lints {
 
     fn call(&mut self, call: &FnCallExpr, at: Position, method: bool) {
         let name = call.name.as_str();
+        self.of_a_module(call, at);
         let ours = call.namespace.is_empty()
             && call.op_token.is_none()
             && !name.contains('$')
@@ -210,7 +249,38 @@ impl Lints {
         match name {
             "phase" if !method => self.phase(call),
             "shell" if !method => self.options("shell", SHELL_OPTIONS, &[], call.args.get(1)),
+            "retry" if !method => self.options("retry", RETRY_OPTIONS, &["slurm"], call.args.first()),
             _ => {}
+        }
+        if !method {
+            let declared = Arc::clone(&self.declared);
+            self.literals(call, &declared);
+        }
+    }
+
+    /// `recovery::standart()`
+    fn of_a_module(&mut self, call: &FnCallExpr, at: Position) {
+        let [alias] = call.namespace.path.as_slice() else {
+            return;
+        };
+        let Some(functions) = self.modules.get(alias.name.as_str()) else {
+            return;
+        };
+        let (name, count) = (call.name.as_str(), call.args.len());
+        let full = format!("{}::{name}", alias.name);
+        match functions.get(name) {
+            Some(counts) if counts.contains(&count) => {}
+            Some(counts) => {
+                let takes: Vec<String> = counts.iter().map(usize::to_string).collect();
+                let message = format!("`{full}` takes {} arguments, not {count}", takes.join(" or "));
+                self.find(Severity::Error, "wrong-number-of-arguments", at, message, None);
+            }
+            None => {
+                let near = nearest(name, functions.keys().map(String::as_str));
+                let help = near.map(|n| format!("did you mean `{}::{n}`?", alias.name));
+                let message = format!("no function is called `{full}`");
+                self.find(Severity::Error, "unknown-function", at, message, help);
+            }
         }
     }
 
@@ -253,9 +323,8 @@ impl Lints {
     /// A body works on copies: what it writes to a captured variable is gone when it ends, in a straight run as in a resumed one.
     fn captured_writes(&mut self, ast: &AST) {
         for (closure, captured) in captures(ast) {
-            let body = ast.clone_functions_only_filtered(|_, _, _, name, _| name == closure);
             let mut written = BTreeMap::new();
-            body.walk(&mut |path: &[ASTNode]| {
+            let mut look = |path: &[ASTNode]| {
                 if let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = path.last()
                     && let Some((name, at)) = assigned(&assignment.1.lhs)
                     && captured.contains(&name)
@@ -264,7 +333,8 @@ impl Lints {
                     written.entry(name).or_insert(at);
                 }
                 true
-            });
+            };
+            only(ast, |name, _| name == closure).walk(&mut look);
             for (name, at) in written {
                 let help = "return the value from the phase and read it with result(\"phase\"), or keep it in `state`"
                     .to_string();
@@ -308,6 +378,13 @@ fn captures(ast: &AST) -> BTreeMap<String, BTreeSet<String>> {
         true
     });
     found
+}
+
+/// Some functions of a script, by name and number of parameters. `clone_functions_only_filtered` of Rhai 1.27 keeps all.
+fn only(ast: &AST, wanted: impl Fn(&str, usize) -> bool) -> AST {
+    let mut some = ast.clone_functions_only();
+    some.retain_functions(|_, _, name, count| wanted(name, count));
+    some
 }
 
 /// The variable that an assignment changes.

@@ -1,0 +1,46 @@
+//! `takes(function, count)`, and the same question asked of bodies and policies.
+
+use std::sync::Arc;
+
+use rhai::{FnPtr, Module, NativeCallContext};
+
+use super::{Outcome, define};
+use crate::script::fault::mistake;
+use crate::script::shared::Shared;
+
+const TAKES: &str =
+    "Whether a function can be called with so many values. A function that is not known here is said to.";
+
+/// The body of a phase or a step.
+pub(super) const BODY: (usize, &str) = (0, "it is called with nothing: `|| { … }`");
+/// A recovery policy.
+pub(super) const POLICY: (usize, &str) = (1, "it is called with the failure: `|failure| { … }`");
+/// What says whether a checkpoint is whole.
+pub(super) const JUDGE: (usize, &str) = (1, "it is called with the path: `|path| { … }`");
+
+pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
+    let known = Arc::clone(shared);
+    define(
+        module,
+        "takes",
+        &["function: Fn", "count: int", "bool"],
+        TAKES,
+        move |context: NativeCallContext, function: FnPtr, count: i64| -> bool {
+            usize::try_from(count).is_ok_and(|count| known.libraries.takes(&context, &function, count))
+        },
+    );
+}
+
+/// Refuses a function that could only fail when it is called, perhaps hours later.
+pub(super) fn fits(
+    shared: &Shared,
+    context: &NativeCallContext,
+    function: &FnPtr,
+    (count, how): (usize, &str),
+    what: &str,
+) -> Outcome<()> {
+    if shared.libraries.takes(context, function, count) {
+        return Ok(());
+    }
+    Err(mistake(format!("{what} has the wrong parameters: {how}")))
+}
