@@ -70,3 +70,51 @@ fn in_latentwire_results_of_other_seeds_are_set_aside_before_the_statistics_and_
     assert!(!there("superseded/sst2_seed42.json"));
     assert!(there("superseded/sst2_seed123.json") && there("superseded/sst2_seed5.json"));
 }
+
+const TWO_PHASES: &str = r#"
+import "std/recovery" as recovery;
+let batch = param("batch_size", 8);
+let seeds = param("seeds", [42]);
+phase("train", #{ on_failure: recovery::halve_on_oom("batch_size", 1) }, || {
+    if param("batch_size") > 4 {
+        shell("echo 'CUDA out of memory'; exit 1");
+    }
+});
+phase("eval", #{ after: "train" }, || { state.seen.seeds = seeds; });
+"#;
+
+/// A parameter that an attempt ran with.
+fn ran_with(place: &Workplace, attempt: &str, parameter: &str) -> Value {
+    let record = place.value("attempts", attempt).expect("the attempt is recorded");
+    serde_json::from_str::<Value>(&record).expect("a record is JSON")["params"][parameter].clone()
+}
+
+#[test]
+fn each_attempt_records_the_parameters_it_ran_with_also_those_that_a_policy_changed() {
+    let place = Workplace::with_script(TWO_PHASES);
+    place.jumar(&["run", "pipeline.rhai"]).code(0);
+    assert_eq!(ran_with(&place, "train.1", "batch_size"), 8);
+    assert_eq!(ran_with(&place, "train.2", "batch_size"), 4, "the policy halved it");
+    assert_eq!(ran_with(&place, "eval.1", "batch_size"), 8);
+    assert_eq!(place.value("params", "batch_size").as_deref(), Some("8"));
+
+    place
+        .jumar_with(&[("SEEDS", "7 8")], &["resume", "--rerun", "eval"])
+        .code(0);
+    assert_eq!(place.seen("seeds"), "[7,8]");
+    assert_eq!(ran_with(&place, "eval.1", "seeds"), json!([42]));
+    assert_eq!(ran_with(&place, "eval.2", "seeds"), json!([7, 8]));
+    assert_eq!(place.value("params", "seeds").as_deref(), Some("[7,8]"));
+}
+
+#[test]
+fn a_changed_parameter_with_which_no_phase_ran_is_not_recorded_and_that_is_said() {
+    let place = Workplace::with_script(TWO_PHASES);
+    place.jumar(&["run", "pipeline.rhai"]).code(0);
+    let ended = place.jumar_with(&[("SEEDS", "7 8")], &["resume"]).code(0);
+    assert_eq!(place.value("params", "seeds").as_deref(), Some("[42]"));
+    let said = "no phase ran with seeds=[7,8]: it stays [42] in this run; `--rerun PHASE` runs a phase again with it";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let ended = place.jumar(&["resume"]).code(0);
+    assert!(!ended.stderr.contains("seeds"), "{}", ended.stderr);
+}

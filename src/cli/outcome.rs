@@ -17,6 +17,9 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
     for note in session.ledger.close() {
         printer.info(&note);
     }
+    for note in changes_without_effect(session, report) {
+        printer.info(&note);
+    }
     if as_json {
         printer.json(&to_json(session, report, code));
     }
@@ -35,6 +38,22 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
         printer.result(&format!("{}", directory.display()));
     }
     code
+}
+
+/// What there is to say of changed parameters when nothing ran with them.
+fn changes_without_effect(session: &Session, report: &Report) -> Vec<String> {
+    if report.interrupted || report.phases.iter().any(|phase| phase.ran) {
+        return vec![];
+    }
+    let parameters = session.parameters();
+    let changed = parameters.iter().filter_map(|(name, parameter)| {
+        let was = parameter.changed_from.as_ref()?;
+        Some(format!(
+            "no phase ran with {name}={}: it stays {was} in this run; `--rerun PHASE` runs a phase again with it",
+            parameter.value
+        ))
+    });
+    changed.collect()
 }
 
 fn code_of(session: &Session, report: &Report) -> u8 {

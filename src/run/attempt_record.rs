@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Failure;
 
@@ -58,6 +59,9 @@ pub struct AttemptRecord {
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
+    /// The parameters that it runs with, what a policy changed for it included.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
     /// The GPUs it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
@@ -82,6 +86,7 @@ impl AttemptRecord {
             advanced: false,
             max_rss: None,
             logs: vec![],
+            params: Map::new(),
             devices: vec![],
             notes: vec![],
         }

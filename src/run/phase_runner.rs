@@ -10,7 +10,7 @@ use super::resume::{UnfinishedAttempt, end_unfinished};
 use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
-use crate::state::PhaseStatus;
+use crate::state::{Event, PhaseStatus};
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
@@ -152,7 +152,8 @@ impl PhaseRunner {
         let attempt = match unfinished {
             Some(unfinished) => {
                 let attempt = attempt.continued(unfinished);
-                ledger.commit(records::attempt_continued(name, attempt.number, &attempt.record()))?;
+                let continued = records::attempt_continued(name, attempt.number, &attempt.record());
+                ledger.commit(self.with_parameters(continued))?;
                 attempt
             }
             None => {
@@ -160,11 +161,23 @@ impl PhaseRunner {
                     Some(private) => attempt.noted(&private),
                     None => attempt,
                 };
-                ledger.update(|s| records::attempt_started(s, name, attempt.number, &attempt.record(), fresh))?;
+                ledger.update(|s| {
+                    let started = records::attempt_started(s, name, attempt.number, &attempt.record(), fresh);
+                    self.with_parameters(started)
+                })?;
                 attempt
             }
         };
         Ok(Arc::new(attempt))
+    }
+
+    /// What nothing has run with is not recorded as if something had.
+    fn with_parameters(&self, event: Event) -> Event {
+        if self.session.parameters_begin_to_count() {
+            records::with_parameters(event, &self.session.parameters())
+        } else {
+            event
+        }
     }
 
     /// The failure is on disk before anybody is asked what to do about it.

@@ -132,15 +132,9 @@ pub(super) fn run_created(
     with_parameters(event, parameters)
 }
 
-/// A run goes on: phases that are new in the plan, and parameters as they are now. A file without a version, which somebody made by
+/// A run goes on: phases that are new in the plan. A file without a version, which somebody made by
 /// hand, is given what a new run's has; of the bash runner's only the identity is missing.
-pub(super) fn run_resumed(
-    state: &State,
-    birth: &Birth<'_>,
-    plan: &Plan,
-    drafted: &[crate::state::Change],
-    parameters: &Parameters,
-) -> Event {
+pub(super) fn run_resumed(state: &State, birth: &Birth<'_>, plan: &Plan, drafted: &[crate::state::Change]) -> Event {
     let mut event = Event::new("resumed");
     let by_hand = state.get("metadata", "version").is_none();
     let is_missing = |section: &str, key: &str| state.get(section, key).is_none();
@@ -160,11 +154,11 @@ pub(super) fn run_resumed(
         event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
     }
     event.changes.extend(drafted.iter().cloned());
-    with_parameters(event, parameters)
+    event
 }
 
 /// The parameters, and where those came from that are not the script's own. A value taken from the record keeps the source it had.
-fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
+pub(super) fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
     use crate::plan::ParameterSource::{Default, Recorded};
     for (name, parameter) in parameters.iter() {
         event = event.set("params", name, encode(&parameter.value));

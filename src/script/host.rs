@@ -207,21 +207,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         failure.phase.clone_from(&attempt.phase.name);
         failure.step = failure.step.or_else(|| attempt.failed_step());
         failure.attempt = attempt.number;
-        failure.params = self.params(attempt);
+        failure.params = attempt.parameters();
         failure.hints = advice(self.shared, self.context, &failure);
         failure.env.clone_from(&attempt.overrides.env);
         Problem::Failed(Box::new(failure))
-    }
-
-    fn params(&self, attempt: &Attempt) -> serde_json::Map<String, Value> {
-        let mut params: serde_json::Map<String, Value> = attempt
-            .session
-            .parameters()
-            .iter()
-            .map(|(n, p)| (n.to_string(), p.value.clone()))
-            .collect();
-        params.extend(attempt.overrides.params.clone());
-        params
     }
 
     fn ask(&self, policy: &FnPtr, failure: &Failure) -> Result<Decision, String> {
