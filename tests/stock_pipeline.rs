@@ -422,3 +422,25 @@ fn a_training_that_runs_out_of_memory_fails_honestly_and_goes_on_with_a_smaller_
     assert_eq!(place.attempts(), [3, 1, 1, 1, 1, 1]);
     assert_eq!(place.value("params", "batch_size").as_deref(), Some("4"));
 }
+
+#[test]
+fn evaluations_side_by_side_without_a_checkpoint_wait_for_one_training() {
+    let place = Workplace::small().breakable();
+    place.jumar(&["run", "-q", "-j", "4", "eval"]).code(0);
+    assert_eq!(place.calls("train"), 1);
+    assert_eq!(place.value("phases", "training_alone").as_deref(), Some("completed"));
+    // What was trained belongs to the run: a resume neither trains again nor loses the phase.
+    let resumed = place.jumar(&["resume", "--rerun", "phase2_linear_probe"]).code(0);
+    assert_eq!(place.calls("train"), 1);
+    assert!(resumed.stderr.contains("training_alone"), "{}", resumed.stderr);
+}
+
+#[test]
+fn of_phases_that_are_asked_for_side_by_side_without_a_training_one_trains_and_the_others_wait() {
+    let place = Workplace::small();
+    place
+        .jumar(&["run", "-q", "-j", "2", "--phase", "2", "--phase", "3"])
+        .code(0);
+    let logs = place.bash("cat runs/*/logs/*training_alone*").code(0).stdout;
+    assert_eq!(logs.matches("training on").count(), 1, "{logs}");
+}
