@@ -10,7 +10,7 @@ use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
+use super::take_up::{go_to_working_directory, recorded_script, typed_directory, warn_of_misspelt_phases};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
@@ -265,6 +265,7 @@ impl Begun {
             return Ok(Done::Help);
         }
         self.check_plan(session, &selection)?;
+        warn_of_misspelt_phases(session);
         if session.mode == Mode::Dry {
             if let Some(private) = self.private {
                 let unfinished = session

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::How;
 use super::error::CliError;
+use crate::plan::nearest;
 use crate::run::{RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
@@ -20,6 +21,24 @@ pub(super) fn typed_directory(session: &Session) -> PathBuf {
         std::path::absolute(&directory).unwrap_or(directory)
     } else {
         directory
+    }
+}
+
+/// A name in the state file that the script does not have is nothing to complain of: scripts change. But where it stands in the place
+/// of one that is missing there, a phase would be run again of which somebody said that it is done.
+pub(super) fn warn_of_misspelt_phases(session: &Session) {
+    let plan = session.plan();
+    let misspelt: Vec<(String, String)> = session.ledger.read(|state| {
+        let missing = plan.phases().iter().filter(|phase| state.phase(&phase.name).is_none());
+        let missing: Vec<&str> = missing.map(|phase| phase.name.as_str()).collect();
+        let unknown = state.phases().filter(|(name, _)| plan.get(name).is_none());
+        let near = |(name, _)| Some((String::from(name), nearest(name, missing.iter().copied())?));
+        unknown.filter_map(near).collect()
+    });
+    for (name, near) in misspelt {
+        session.observer.warn(&format!(
+            "the state file has `{name}`, and no phase is called that; did you mean `{near}`? That one is pending"
+        ));
     }
 }
 
