@@ -139,9 +139,17 @@ fn summary(report: &Report, printer: &Printer) -> String {
 fn remark(phase: &PhaseReport) -> String {
     match (&phase.failure, &phase.blocked) {
         (Some(failure), _) => failure.kind.clone(),
-        (None, Some(blocked)) => why_blocked(blocked),
+        (None, Some(blocked)) => why_waiting(phase, blocked),
         (None, None) if !phase.ran => "before".into(),
         (None, None) => String::new(),
+    }
+}
+
+fn why_waiting(phase: &PhaseReport, blocked: &Blocked) -> String {
+    if phase.ran {
+        "interrupted".into()
+    } else {
+        why_blocked(blocked)
     }
 }
 
@@ -185,7 +193,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
                 "ran": p.ran,
                 "seconds": if p.ran { Some(p.seconds) } else { None },
                 "attempts": p.attempts,
-                "blocked": p.blocked.as_ref().map(why_blocked),
+                "blocked": p.blocked.as_ref().map(|blocked| why_waiting(p, blocked)),
                 "failure": p.failure,
             })
         })

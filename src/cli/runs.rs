@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::args::RunsArguments;
 use super::error::CliError;
 use super::exit_code;
+use super::status::is_interrupted;
 use crate::run::{RunPath, all_runs};
 use crate::state::{PhaseStatus, State, holder, read};
 use crate::ui::{Align, Cell, Printer, Table, Tone};
@@ -116,7 +117,7 @@ fn standing(state: &State, live: bool) -> (&'static str, Tone) {
         ("running", Tone::Accent)
     } else if any(PhaseStatus::Failed) {
         ("failed", Tone::Bad)
-    } else if any(PhaseStatus::InProgress) {
+    } else if any(PhaseStatus::InProgress) || state.phases().any(|(name, _)| is_interrupted(state, name)) {
         ("interrupted", Tone::Warn)
     } else if any(PhaseStatus::Pending) || state.phases().next().is_none() {
         ("pending", Tone::Dim)

@@ -9,7 +9,8 @@ use super::args::StatusArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::read_run;
-use crate::run::{AttemptRecord, RunPath, attempts};
+use crate::exec::{Living, topmost};
+use crate::run::{AttemptOutcome, AttemptRecord, RunPath, Unfinished, attempts, left_running};
 use crate::state::{Owner, PhaseStatus, State, holder, value};
 use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
 
@@ -18,10 +19,16 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
     let (run, state, moment) = read_run(arguments.run.as_deref())?;
     // Who has it now says nothing about then.
     let owner = holder(&run.state_file).filter(|_| moment.is_none());
-    if arguments.json {
-        printer.json(&to_json(&run, &state, owner.as_ref()));
+    let left = if owner.is_none() && moment.is_none() {
+        let directory = std::path::absolute(&run.directory).unwrap_or_else(|_| run.directory.clone());
+        left_running(&state, &directory, &Unfinished::default())
     } else {
-        printer.raw_stdout(&in_words(&run, &state, owner.as_ref(), printer));
+        vec![]
+    };
+    if arguments.json {
+        printer.json(&to_json(&run, &state, owner.as_ref(), &left));
+    } else {
+        printer.raw_stdout(&in_words(&run, &state, owner.as_ref(), &left, printer));
     }
     Ok(exit_code::DONE)
 }
@@ -47,7 +54,7 @@ fn text_of(state: &State, section: &str, key: &str) -> Option<String> {
     )
 }
 
-fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Printer) -> String {
+fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, left: &[Living], printer: &Printer) -> String {
     let mut text = format!("run      {}\n", run.directory.display());
     if let Some(script) = text_of(state, "metadata", "script") {
         let _ = writeln!(text, "script   {script}");
@@ -68,17 +75,20 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Print
     let interrupted = owner.is_none() && state.phases().any(|(_, s)| s == PhaseStatus::InProgress);
     let now = match owner {
         Some(owner) => format!("running: {owner}"),
-        None if interrupted => "not running: its host ended in the middle of a phase".into(),
+        None if !left.is_empty() => still_runs(left),
+        None if interrupted => "not running: jumar ended in the middle of a phase".into(),
         None => "not running".into(),
     };
     let _ = writeln!(text, "now      {now}\n");
     text.push_str(&phases(state, owner.is_some(), printer));
     if let Some(phase) = text_of(state, "failures", "last_failure") {
+        let is_over = matches!(state.phase(&phase), Some(PhaseStatus::Completed | PhaseStatus::Skipped));
+        let what = if is_over { "recovered from" } else { "last failure" };
         let when = text_of(state, "failures", "last_failure_time").unwrap_or_default();
         let why = text_of(state, "failures", "last_failure_error")
             .map(|e| format!(": {e}"))
             .unwrap_or_default();
-        let _ = writeln!(text, "\nlast failure: {phase}, {when}{why}");
+        let _ = writeln!(text, "\n{what}: {phase}, {when}{why}");
     }
     if owner.is_none()
         && state
@@ -92,6 +102,19 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Print
         );
     }
     text
+}
+
+fn still_runs(left: &[Living]) -> String {
+    let processes = topmost(left);
+    let first = processes
+        .first()
+        .map(|p| format!("process {}: {}", p.pid, p.command))
+        .unwrap_or_default();
+    let more = match processes.len() {
+        0 | 1 => String::new(),
+        n => format!("; and {} more", n - 1),
+    };
+    format!("jumar is gone; its command still runs ({first}{more})")
 }
 
 fn phases(state: &State, live: bool, printer: &Printer) -> String {
@@ -117,10 +140,11 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
         } else {
             known.len().to_string()
         };
-        let remark = last
-            .filter(|_| matches!(status, PhaseStatus::Failed | PhaseStatus::Skipped))
-            .map(failure_of)
-            .unwrap_or_default();
+        let remark = match (status, last) {
+            (PhaseStatus::Failed | PhaseStatus::Skipped, Some(record)) => failure_of(record),
+            _ if is_interrupted(state, name) => "interrupted".into(),
+            _ => String::new(),
+        };
         table.row(vec![
             name.into(),
             status_cell(status),
@@ -136,6 +160,12 @@ fn phases(state: &State, live: bool, printer: &Printer) -> String {
     }
 }
 
+/// Whether a phase is pending because its last attempt was stopped.
+pub(super) fn is_interrupted(state: &State, phase: &str) -> bool {
+    let last = || attempts(state, phase).pop().map(|record| record.outcome);
+    state.phase(phase) == Some(PhaseStatus::Pending) && last() == Some(AttemptOutcome::Interrupted)
+}
+
 fn failure_of(record: &AttemptRecord) -> String {
     let step = record.step.as_ref().map(|s| format!("{s}: ")).unwrap_or_default();
     match (&record.kind, &record.message) {
@@ -144,7 +174,7 @@ fn failure_of(record: &AttemptRecord) -> String {
     }
 }
 
-fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>) -> Value {
+fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>, left: &[Living]) -> Value {
     let sections: serde_json::Map<String, Value> = state
         .sections()
         .filter(|name| !matches!(*name, "phases" | "attempts"))
@@ -168,6 +198,7 @@ fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>) -> Value {
         "state_file": run.state_file,
         "running": owner.is_some(),
         "owner": owner.map(ToString::to_string),
+        "left_running": left.iter().map(|p| json!({ "pid": p.pid, "command": p.command })).collect::<Vec<_>>(),
         "phases": phases,
         "state": sections,
     })

@@ -258,7 +258,7 @@ impl Attempt {
         if entry.end.is_none() {
             let pid = entry.process.pid;
             self.session.observer.note(&format!(
-                "{phase}: waiting for what the last host had started as process {pid}: {shown}"
+                "{phase}: waiting for what the last host had started as process {pid}, and its result: {shown}"
             ));
             let from = std::fs::metadata(&entry.log).map_or(entry.log_start, |log| log.len());
             self.session.observer.command_started(phase, shown, &entry.log, from);

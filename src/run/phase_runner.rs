@@ -37,6 +37,8 @@ pub(super) struct PhaseRunner {
     memory: Option<MemoryBefore>,
     stop: StopSignal,
     attempts: u32,
+    /// How long the last attempt took, as it is recorded.
+    seconds: f64,
     /// Failures in this walk that count against limits: preemptions do not.
     counted: u32,
     aborted: Option<String>,
@@ -58,20 +60,20 @@ impl PhaseRunner {
             devices,
             stop,
             attempts: 0,
+            seconds: 0.0,
             counted: 0,
             aborted: None,
         }
     }
 
     pub(super) fn run(mut self, bodies: &dyn Bodies) -> End {
-        let began = Instant::now();
         let outcome = self.attempt_until_over(bodies);
         if !self.devices.is_empty() {
             self.session.gpus().give_back(std::mem::take(&mut self.devices));
         }
         End {
             outcome,
-            seconds: began.elapsed().as_secs_f64(),
+            seconds: self.seconds,
             attempts: self.attempts,
             aborted: self.aborted,
         }
@@ -111,12 +113,12 @@ impl PhaseRunner {
             };
             match outcome {
                 Ok(value) => {
-                    let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
+                    let record = self.ended(&attempt, AttemptOutcome::Completed);
                     self.session.ledger.update(|s| {
                         records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
                     })?;
                     attempt.book.discard();
-                    self.session.observer.phase_completed(&name, attempt.seconds());
+                    self.session.observer.phase_completed(&name, self.seconds);
                     return Ok(Standing::Completed);
                 }
                 Err(Problem::Failed(failure)) => match self.recover(bodies, &attempt, *failure)? {
@@ -124,17 +126,24 @@ impl PhaseRunner {
                     Next::Over(standing) => return Ok(standing),
                 },
                 Err(Problem::Interrupted) => {
-                    let record = attempt.record().end(AttemptOutcome::Interrupted, attempt.seconds());
+                    let record = self.ended(&attempt, AttemptOutcome::Interrupted);
                     self.session
                         .ledger
                         .commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
                     attempt.book.discard();
-                    self.session.observer.phase_interrupted(&name, attempt.seconds());
+                    self.session.observer.phase_interrupted(&name, self.seconds);
                     return Err(Problem::Interrupted);
                 }
                 Err(state) => return Err(state),
             }
         }
+    }
+
+    /// The record of an attempt that ends now. What is said of its time is what is recorded.
+    fn ended(&mut self, attempt: &Attempt, outcome: AttemptOutcome) -> AttemptRecord {
+        let record = attempt.record().end(outcome, attempt.seconds());
+        self.seconds = record.seconds.unwrap_or_default();
+        record
     }
 
     /// Begins the next attempt, or goes on with one whose host has died; its record is durable when this returns.
@@ -182,17 +191,16 @@ impl PhaseRunner {
 
     /// The failure is on disk before anybody is asked what to do about it.
     fn recover(&mut self, bodies: &dyn Bodies, attempt: &Arc<Attempt>, mut failure: Failure) -> Result<Next, Problem> {
-        let name = &self.phase.name;
+        let phase = Arc::clone(&self.phase);
+        let name = &phase.name;
         failure.attempt = attempt.number;
-        failure.seconds = attempt.seconds();
+        let record = self.ended(attempt, AttemptOutcome::Failed);
+        failure.seconds = self.seconds;
         self.counted += u32::from(failure.kind != PREEMPTED);
         failure.count = self.counted;
         failure.advanced = attempt.has_advanced();
         failure.checkpoint = attempt.newest_checkpoint().ok().map(|found| found.manifest.path);
-        let record = attempt
-            .record()
-            .end(AttemptOutcome::Failed, failure.seconds)
-            .because(&failure);
+        let record = record.because(&failure);
         self.session
             .ledger
             .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
