@@ -118,3 +118,24 @@ fn a_changed_parameter_with_which_no_phase_ran_is_not_recorded_and_that_is_said(
     let ended = place.jumar(&["resume"]).code(0);
     assert!(!ended.stderr.contains("seeds"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_parameter_that_a_person_changes_counts_more_than_what_a_policy_had_come_to() {
+    let place = Workplace::with_script(
+        r#"
+        import "std/recovery" as recovery;
+        let batch = param("batch_size", 8);
+        phase("train", #{ on_failure: recovery::halve_on_oom("batch_size", 4) }, || {
+            if param("batch_size") > 2 {
+                shell("echo 'CUDA out of memory'; exit 1");
+            }
+        });
+        "#,
+    );
+    let ended = place.jumar(&["run", "pipeline.rhai"]).code(1);
+    assert_eq!(ran_with(&place, "train.2", "batch_size"), 4);
+    let command = format!("BATCH_SIZE=2 jumar resume {}", place.state_file());
+    assert!(ended.stderr.contains(&format!("\n  {command}\n")), "{}", ended.stderr);
+    place.bash(&command).code(0);
+    assert_eq!(ran_with(&place, "train.3", "batch_size"), 2);
+}

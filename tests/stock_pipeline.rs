@@ -412,12 +412,15 @@ fn a_training_that_runs_out_of_memory_fails_honestly_and_goes_on_with_a_smaller_
         .split_once("To resume from where it failed, run:\n  ")
         .expect("a command to resume");
     let command = after.lines().next().expect("a line");
-    assert_eq!(command, format!("jumar resume {state_file}"));
-    place.bash(command).code(1);
+    assert_eq!(command, format!("BATCH_SIZE=4 jumar resume {state_file}"));
+    let status = place.jumar(&["status"]).code(0).stdout;
+    assert!(status.ends_with(&format!("to go on: {command}\n")), "{status}");
+    assert!(status.contains("hint: memory ran out with batch_size=8"), "{status}");
+    place.jumar(&["resume"]).code(1);
     assert_eq!(place.attempts(), [2, 0, 0, 0, 0, 0], "as it is, it fails again");
     assert_eq!(place.value("failures", "failure_count").as_deref(), Some("2"));
 
-    place.bash(&format!("export BATCH_SIZE=4\n{command}")).code(0);
+    place.bash(command).code(0);
     assert_eq!(place.standing(), ALL_COMPLETED);
     assert_eq!(place.attempts(), [3, 1, 1, 1, 1, 1]);
     assert_eq!(place.value("params", "batch_size").as_deref(), Some("4"));
@@ -443,4 +446,16 @@ fn of_phases_that_are_asked_for_side_by_side_without_a_training_one_trains_and_t
         .code(0);
     let logs = place.bash("cat runs/*/logs/*training_alone*").code(0).stdout;
     assert_eq!(logs.matches("training on").count(), 1, "{logs}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_said_with_the_command_that_makes_it_again_and_without_a_line_of_the_stock_script() {
+    let place = Workplace::small();
+    place.jumar(&["run", "-q"]).code(0);
+    let model = format!("{}/checkpoint/epoch1/model.json", place.run());
+    place.write(&model, &(place.read(&model) + "junk\n"));
+    let ended = place.jumar(&["resume", "--phase", "3", "--rerun", "3"]).code(1);
+    let said = "`jumar resume --rerun training` makes it again";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("<stock>"), "{}", ended.stderr);
 }

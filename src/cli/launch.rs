@@ -10,19 +10,18 @@ use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script, typed_directory, warn_of_misspelt_phases};
+use super::take_up::{go_to_working_directory, recorded_script, warn_of_misspelt_phases};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, STATE_FILE, Session, create_run, locate, preview, recorded_parameters, relocated,
-    reopen_run, take_over,
+    RunDirectory, RunPath, Session, create_run, locate, preview, recorded_parameters, relocated, reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
 use crate::state::{State, Store, read, value};
-use crate::ui::{Printer, shell_quote};
+use crate::ui::Printer;
 
 /// What is to be run, and where.
 struct Launch {
@@ -384,13 +383,4 @@ impl From<BeginError> for CliError {
             BeginError::State(error) => error.into(),
         }
     }
-}
-
-/// The command that goes on with a run, as the user can type it.
-pub(super) fn resume_command(session: &Session) -> String {
-    let directory = typed_directory(session);
-    format!(
-        "jumar resume {}",
-        shell_quote(&directory.join(STATE_FILE).to_string_lossy())
-    )
 }

@@ -5,10 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::exit_code;
-use super::launch::resume_command;
-use super::take_up::typed_directory;
+use super::take_up::{resume_command, typed_directory};
 use crate::plan::{Blocked, Standing};
-use crate::run::{PhaseReport, Report, Session};
+use crate::run::{PhaseReport, Report, STATE_FILE, Session};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
 
 /// Shows how a walk ended; returns its exit code.
@@ -31,7 +30,7 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
     } else if report.interrupted {
         printer.info(&format!(
             "\nStopped; what was running is pending again. To go on:\n  {}",
-            resume_command(session)
+            command(session, report)
         ));
     } else if report.is_complete() && !as_json {
         let directory = typed_directory(session);
@@ -153,6 +152,12 @@ fn why_waiting(phase: &PhaseReport, blocked: &Blocked) -> String {
     }
 }
 
+/// The command that goes on, as the user can type it.
+fn command(session: &Session, report: &Report) -> String {
+    let advice = report.failures().map(|failure| &failure.advice);
+    resume_command(&typed_directory(session).join(STATE_FILE), advice)
+}
+
 fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
     let failures: Vec<&crate::run::Failure> = report.failures().collect();
     let shown: Vec<ui::Failure<'_>> = failures
@@ -170,13 +175,13 @@ fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
             diagnostic: f.diagnostic.as_deref(),
         })
         .collect();
-    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.hints.clone()).collect();
+    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.advice.lines.clone()).collect();
     hints.dedup();
     failure_banner(
         &Banner {
             failures: &shown,
             hints: &hints,
-            resume_command: &resume_command(session),
+            resume_command: &command(session, report),
         },
         printer.stderr_colored(),
     )
@@ -198,7 +203,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
             })
         })
         .collect();
-    let resume = (code != exit_code::DONE).then(|| resume_command(session));
+    let resume = (code != exit_code::DONE).then(|| command(session, report));
     json!({
         "run": typed_directory(session),
         "exit_code": code,

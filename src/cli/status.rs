@@ -9,10 +9,11 @@ use super::args::StatusArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::read_run;
+use super::take_up::resume_command;
 use crate::exec::{Living, topmost};
-use crate::run::{AttemptOutcome, AttemptRecord, RunPath, Unfinished, attempts, left_running};
+use crate::run::{Advice, AttemptOutcome, AttemptRecord, RunPath, Unfinished, attempts, left_running};
 use crate::state::{Owner, PhaseStatus, State, holder, value};
-use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
+use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration};
 
 /// Shows a run's state.
 pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u8, CliError> {
@@ -95,11 +96,13 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, left: &[Living]
             .phases()
             .any(|(_, s)| !matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
     {
-        let _ = writeln!(
-            text,
-            "\nto go on: jumar resume {}",
-            shell_quote(&run.state_file.to_string_lossy())
-        );
+        let failed = state.phases().filter(|(_, status)| *status == PhaseStatus::Failed);
+        let advice = failed.filter_map(|(phase, _)| attempts(state, phase).pop());
+        let advice: Vec<Advice> = advice.map(|record| record.advice).collect();
+        for line in advice.iter().flat_map(|one| &one.lines) {
+            let _ = writeln!(text, "hint: {line}");
+        }
+        let _ = writeln!(text, "\nto go on: {}", resume_command(&run.state_file, &advice));
     }
     text
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::args::How;
 use super::error::CliError;
 use crate::plan::nearest;
-use crate::run::{RunPath, Session};
+use serde_json::Map;
+
+use crate::run::{Advice, RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
-use crate::ui::Printer;
+use crate::ui::{Printer, shell_quote};
 
 /// Set when this process has left the directory in which the user is.
 static LEFT: AtomicBool = AtomicBool::new(false);
@@ -22,6 +24,24 @@ pub(super) fn typed_directory(session: &Session) -> PathBuf {
     } else {
         directory
     }
+}
+
+/// The command that goes on with a run, as the user can type it, with what usually helps.
+pub(super) fn resume_command<'a>(state_file: &Path, advice: impl IntoIterator<Item = &'a Advice>) -> String {
+    let mut variables = Map::new();
+    for one in advice {
+        for (name, value) in &one.variables {
+            variables.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    let mut command = String::new();
+    for (name, value) in &variables {
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        command += &format!("{name}={} ", shell_quote(&text));
+    }
+    command += "jumar resume ";
+    command += &shell_quote(&state_file.to_string_lossy());
+    command
 }
 
 /// A name in the state file that the script does not have is nothing to complain of: scripts change. But where it stands in the place

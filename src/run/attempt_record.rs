@@ -4,7 +4,7 @@ use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Failure;
+use super::{Advice, Failure};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct AttemptRecord {
     /// Whether a step or a checkpoint was recorded before it failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub advanced: bool,
+    /// What usually helps against its failure.
+    #[serde(default, skip_serializing_if = "Advice::is_empty")]
+    pub advice: Advice,
     /// The largest resident set of its commands, in KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss: Option<u64>,
@@ -84,6 +87,7 @@ impl AttemptRecord {
             signal: None,
             step: None,
             advanced: false,
+            advice: Advice::default(),
             max_rss: None,
             logs: vec![],
             params: Map::new(),
@@ -108,6 +112,7 @@ impl AttemptRecord {
         self.signal = failure.signal;
         self.step.clone_from(&failure.step);
         self.advanced = failure.advanced;
+        self.advice.clone_from(&failure.advice);
         self.max_rss = failure.max_rss.or(self.max_rss);
         self
     }

@@ -39,7 +39,7 @@ pub use checkpoint_watch::CheckpointJudge;
 pub use command_result::CommandResult;
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
 pub use directory::{RunDirectory, RunDirectoryError};
-pub use failure::{Evidence, Failure, Problem};
+pub use failure::{Advice, Evidence, Failure, Problem};
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
 pub use locate::{LocateError, RunPath, all_runs, locate};

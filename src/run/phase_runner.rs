@@ -101,10 +101,15 @@ impl PhaseRunner {
         if !self.devices.is_empty() {
             self.memory = MemoryBefore::of(&self.devices, &self.stop);
         }
+        let mut is_first = true;
         loop {
             self.attempts += 1;
             self.session.ledger.reserve()?;
-            let attempt = self.begin(unfinished.take(), std::mem::take(&mut fresh))?;
+            let attempt = self.begin(
+                unfinished.take(),
+                std::mem::take(&mut fresh),
+                std::mem::take(&mut is_first),
+            )?;
             self.session.observer.phase_started(&name, attempt.number);
             let outcome = match bodies.run(&attempt) {
                 Err(Problem::State(error)) => Err(Problem::State(error)),
@@ -147,14 +152,26 @@ impl PhaseRunner {
     }
 
     /// Begins the next attempt, or goes on with one whose host has died; its record is durable when this returns.
-    fn begin(&self, unfinished: Option<UnfinishedAttempt>, fresh: bool) -> Result<Arc<Attempt>, Problem> {
+    fn begin(
+        &self,
+        unfinished: Option<UnfinishedAttempt>,
+        fresh: bool,
+        is_first: bool,
+    ) -> Result<Arc<Attempt>, Problem> {
         let name = &self.phase.name;
         let ledger = &self.session.ledger;
+        let mut overrides = ledger.read(|s| records::overrides(s, name));
+        if is_first {
+            // What a person says now counts more than what a policy decided under an earlier host.
+            let parameters = self.session.parameters();
+            let was_changed = |name: &str| parameters.get(name).is_some_and(|p| p.changed_from.is_some());
+            overrides.params.retain(|name, _| !was_changed(name));
+        }
         let mut attempt = Attempt::new(
             Arc::clone(&self.session),
             Arc::clone(&self.phase),
             self.attempts,
-            ledger.read(|s| records::overrides(s, name)),
+            overrides,
             self.devices.clone(),
         );
         attempt.stop = self.stop.clone();

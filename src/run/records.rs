@@ -361,6 +361,17 @@ pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Eve
         .set("checkpoints", format!("{phase}.checkpoint.{next}"), json(manifest))
 }
 
+/// What recorded the newest checkpoint: a phase, or in its place what says that a person gave it.
+pub(super) fn newest_checkpoint_maker(state: &State) -> Option<String> {
+    let path = state.get("checkpoints", "checkpoint_path")?;
+    let made = state.section("checkpoints").filter_map(|(key, text)| {
+        let (maker, _) = key.split_once(".checkpoint.")?;
+        let manifest: Manifest = serde_json::from_str(text).ok()?;
+        (manifest.path == path).then(|| (manifest.at, maker.to_string()))
+    });
+    made.max().map(|(_, maker)| maker)
+}
+
 /// The checkpoints of a run, newest last; a bash runner's file has only a path.
 pub(super) fn checkpoints(state: &State) -> Vec<Manifest> {
     let mut known: Vec<Manifest> = state

@@ -91,6 +91,12 @@ impl Session {
         self.ledger.update(|state| records::checkpoint(state, GIVEN, manifest))
     }
 
+    /// The phase that recorded the newest checkpoint; `None` when none is recorded, or a person gave it.
+    pub fn checkpoint_maker(&self) -> Option<String> {
+        let maker = self.ledger.read(records::newest_checkpoint_maker)?;
+        self.plan().get(&maker).map(|phase| phase.name.clone())
+    }
+
     /// The plan. Do not hold it while a script runs.
     pub fn plan(&self) -> MutexGuard<'_, Plan> {
         lock(&self.plan)

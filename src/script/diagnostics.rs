@@ -135,6 +135,11 @@ impl ScriptError {
         self
     }
 
+    /// Whether every line that led to it is jumar's own.
+    pub fn is_embedded(&self) -> bool {
+        self.frames.iter().all(|frame| frame.source.starts_with('<'))
+    }
+
     /// The error in one line: `file:line:column: message`.
     pub fn one_line(&self) -> String {
         match self.frames.iter().find(|f| f.line.is_some()) {

@@ -193,8 +193,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
                 message: drawn.one_line(),
                 ..Failure::default()
             });
-        // A command is its own place; what a primitive refused is not found again without the line that asked for it.
-        if failure.command.is_none() {
+        // A command is its own place; what a primitive refused is not found again without the line that asked for it, unless that
+        // line is jumar's own: nobody can change it.
+        let is_ours = drawn.is_embedded() && failure.kind != "script";
+        if failure.command.is_none() && !is_ours {
             failure.diagnostic = Some(drawn.render(false));
         }
         if over && failure.kind == "script" {
@@ -208,7 +210,7 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         failure.step = failure.step.or_else(|| attempt.failed_step());
         failure.attempt = attempt.number;
         failure.params = attempt.parameters();
-        failure.hints = advice(self.shared, self.context, &failure);
+        failure.advice = advice(self.shared, self.context, &failure);
         failure.env.clone_from(&attempt.overrides.env);
         Problem::Failed(Box::new(failure))
     }
