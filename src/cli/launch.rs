@@ -14,13 +14,13 @@ use super::take_up::{go_to_working_directory, recorded_script, warn_of_misspelt_
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
-use crate::plan::{Parameters, Provided, RawOption, Selection};
+use crate::plan::{Parameters, Phase, Plan, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
     RunDirectory, RunPath, Session, create_run, locate, preview, recorded_parameters, relocated, reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
-use crate::state::{State, Store, read, value};
+use crate::state::{PhaseStatus, State, Store, read, value};
 use crate::ui::Printer;
 
 /// What is to be run, and where.
@@ -312,6 +312,7 @@ impl Begun {
         for note in notes {
             session.observer.note(&note.text);
         }
+        tell_what_has_not_run(session, &selection);
         let conductor = Conductor::new(
             Arc::clone(session),
             selection,
@@ -328,6 +329,30 @@ impl Begun {
             until: self.how.until.clone(),
             rerun: self.how.rerun.clone(),
         }
+    }
+
+    /// In a new run `--from` can begin only with a phase that waits for nothing.
+    fn check_beginning(&self, plan: &Plan, selection: &Selection) -> Result<(), CliError> {
+        let Some(from) = selection
+            .from
+            .as_ref()
+            .filter(|_| !self.resumed && selection.only.is_empty())
+        else {
+            return Ok(());
+        };
+        let Some(phase) = plan.find(from).map(|at| &plan.phases()[at]) else {
+            return Ok(());
+        };
+        let before: Vec<&str> = phase.after.iter().chain(&phase.after_any).map(String::as_str).collect();
+        if before.is_empty() {
+            return Ok(());
+        }
+        let (name, before) = (&phase.name, before.join(", "));
+        Err(CliError::usage(format!(
+            "--from {from}: nothing can run: {name} waits for {before}, which a new run has not done"
+        ))
+        .hint(format!("go on with a run that has: `jumar resume RUN --from {from}`"))
+        .hint(format!("or run it alone: `--phase {from}`")))
     }
 
     /// Everything that can be wrong with the plan is said before anything starts.
@@ -347,6 +372,7 @@ impl Begun {
         if plan.is_empty() {
             session.observer.warn("the script declares no phase");
         }
+        self.check_beginning(&plan, selection)?;
         let hungry = plan
             .phases()
             .iter()
@@ -366,6 +392,37 @@ impl Begun {
             }
         }
         Ok(())
+    }
+}
+
+/// What a phase waits for and has not completed, as it stands in the state.
+fn not_completed(session: &Session, phase: &Phase) -> Vec<String> {
+    let is_completed = |name: &&String| {
+        let status = session.ledger.read(|state| state.phase(name));
+        matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped))
+    };
+    phase.after.iter().filter(|name| !is_completed(name)).cloned().collect()
+}
+
+/// A phase that is run alone may meet that something it builds on is not there; then this is why.
+fn tell_what_has_not_run(session: &Session, selection: &Selection) {
+    let plan = session.plan().clone();
+    for phase in selection
+        .only
+        .iter()
+        .filter_map(|name| plan.find(name))
+        .map(|at| &plan.phases()[at])
+    {
+        let mut missing = not_completed(session, phase);
+        missing.retain(|name| !selection.only.iter().any(|asked| plan.find(asked) == plan.find(name)));
+        if !missing.is_empty() {
+            let note = format!(
+                "{} runs alone: {} has not completed in this run",
+                phase.name,
+                missing.join(", ")
+            );
+            session.observer.note(&note);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ impl Attempt {
         let mut record = AttemptRecord::begin();
         record.devices.clone_from(&devices);
         record.params = parameters(&session, &overrides);
+        record.phase_number = phase.number;
         Attempt {
             stop: session.stop.clone(),
             session,

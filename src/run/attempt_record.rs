@@ -27,6 +27,9 @@ pub enum AttemptOutcome {
 pub struct AttemptRecord {
     /// How it ended.
     pub outcome: AttemptOutcome,
+    /// The phase's number, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_number: Option<i64>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -78,6 +81,7 @@ impl AttemptRecord {
     pub fn begin() -> AttemptRecord {
         AttemptRecord {
             outcome: AttemptOutcome::Running,
+            phase_number: None,
             started: now(),
             ended: None,
             seconds: None,
