@@ -42,6 +42,9 @@ pub(super) fn logs(arguments: &LogsArguments, printer: &Printer) -> Result<u8, C
         files.iter().for_each(|f| printer.result(f));
         return Ok(exit_code::DONE);
     }
+    if parts.is_empty() && !arguments.follow {
+        printer.info(&format!("{phase} ran no command in this attempt, and wrote no log"));
+    }
     let several = parts.len() > 1;
     let mut ends = Vec::new();
     for part in &parts {
