@@ -459,3 +459,27 @@ fn a_damaged_checkpoint_is_said_with_the_command_that_makes_it_again_and_without
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
     assert!(!ended.stderr.contains("<stock>"), "{}", ended.stderr);
 }
+
+#[test]
+fn values_that_make_no_sense_are_refused_before_anything_starts_and_without_a_line_of_the_script() {
+    let place = Workplace::new();
+    for (arguments, words) in [
+        (&["--batch-size", "0"][..], "error: batch_size is at least 1, not 0"),
+        (
+            &["--training-epochs", "-1"],
+            "error: training_epochs is at least 1, not -1",
+        ),
+        (
+            &["--datasets", "clean,nosy"],
+            "error: no data set is called \"nosy\"; there are",
+        ),
+        (&["--dataset", "sst2"], "error: no data set is called \"sst2\""),
+        (&["--seeds", "[]"], "error: seeds is empty"),
+        (&["--mode", "fast"], "error: mode is one of"),
+    ] {
+        let ended = place.jumar(&[&["run"], arguments].concat()).code(2);
+        assert!(ended.stderr.contains(words), "{arguments:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("<stock>"), "{}", ended.stderr);
+    }
+    assert!(place.runs().is_empty());
+}
