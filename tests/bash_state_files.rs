@@ -256,7 +256,7 @@ fn a_run_that_the_bash_runner_left_in_the_middle_of_a_phase_says_so() {
     let fixture = &FIXTURES[2];
     let place = fixture.place();
     let status = place.jumar(&["status", &fixture.directory()]).code(0).stdout;
-    assert!(status.contains("its host ended in the middle of a phase"), "{status}");
+    assert!(status.contains("jumar ended in the middle of a phase"), "{status}");
     let resumed = fixture.resume(&place);
     assert!(
         resumed.stderr.contains("phase2_linear_probe was in progress"),

@@ -175,6 +175,8 @@ fn logs_of_what_is_not_there_says_what_is() {
         (&["train", "--attempt", "9"], "train has 2 attempts, not 9"),
         (&["train", "--attempt", "0"], "not 0"),
         (&["nobody"], "no run is called `nobody`"),
+        (&["trian"], "did you mean the phase `train`?"),
+        (&["tra"], "did you mean the phase `train`?"),
     ] {
         let ended = workplace.jumar(&[&["logs"], arguments].concat()).code(2);
         assert!(ended.stderr.contains(words), "{arguments:?}: {}", ended.stderr);
@@ -443,6 +445,8 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
         &["run", "pipeline.rhai", "--checkpoint", "nowhere"],
         &["run", "pipeline.rhai", "--resume", "x", "--name", "y"],
         &["run", "pipeline.rhai", "--gpus", "99"],
+        &["run", "pipeline.rhai", "-j", "x"],
+        &["run", "pipeline.rhai", "--from", "eval"],
     ] {
         let ended = workplace.jumar(arguments).code(2);
         assert!(!ended.stderr.is_empty(), "{arguments:?}");
@@ -549,4 +553,44 @@ fn of_runs_that_began_in_the_same_second_the_one_that_was_made_last_is_the_newes
         json(&workplace.jumar(&["status", "--json"]).code(0).stdout)["run"],
         "runs/a"
     );
+}
+
+#[test]
+fn what_is_asked_for_in_the_wrong_place_is_answered_with_the_right_one() {
+    let workplace = failed_run();
+    workplace.jumar(&["resume", "pipeline.rhai"]).code(2);
+    let before = workplace.runs();
+    for (arguments, words) in [
+        (&["resume", "pipeline.rhai"][..], "`jumar run pipeline.rhai` starts it"),
+        (&["status", "pipeline.rhai"], "pipeline.rhai is a script, not a run"),
+        (&["run", "pipeline.rhai", "quick"], "`--mode quick`"),
+        (&["run", "pipeline.rhai", "-j", "x"], "write how many"),
+        (
+            &["run", "pipeline.rhai", "--from", "eval"],
+            "eval waits for train, which a new run has not done",
+        ),
+        (
+            &["run", "pipeline.rhai", "--from", "eval"],
+            "`jumar resume RUN --from eval`",
+        ),
+    ] {
+        let ended = workplace.jumar(arguments).code(2);
+        assert!(ended.stderr.contains(words), "{arguments:?}: {}", ended.stderr);
+    }
+    assert_eq!(workplace.runs(), before, "nothing was made");
+}
+
+#[test]
+fn logs_takes_the_number_of_a_phase_and_a_phase_alone_says_what_has_not_run() {
+    let workplace = Workplace::with_script(
+        r#"phase("first", || {}); phase("second", #{ after: "first", number: 7 }, || { shell("echo seven"); });"#,
+    );
+    let ended = workplace.jumar(&["run", "pipeline.rhai", "--phase", "7"]).code(0);
+    let said = "second runs alone: first has not completed in this run";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(workplace.jumar(&["logs", "7"]).code(0).stdout.contains("seven"));
+    let ended = workplace
+        .jumar(&["run", "pipeline.rhai", "--phase", "7", "--phase", "first"])
+        .code(0);
+    assert!(!ended.stderr.contains("alone"), "{}", ended.stderr);
 }

@@ -503,14 +503,69 @@ fn a_run_whose_host_was_killed_is_called_interrupted() {
     host.kill().expect("killed");
     host.wait().expect("ended");
     workplace.write("go", "");
-    let status = workplace.jumar(&["status"]).code(0).stdout;
-    assert!(
-        status.contains("not running: its host ended in the middle of a phase"),
-        "{status}"
-    );
+    wait_until("the command has ended, and status says so", || {
+        let status = workplace.jumar(&["status"]).code(0).stdout;
+        status.contains("not running: jumar ended in the middle of a phase")
+    });
     assert_eq!(
         json(&workplace.jumar(&["runs", "--json"]).stdout)[0]["status"],
         "interrupted"
     );
     workplace.jumar(&["resume"]).code(0);
+}
+
+#[test]
+fn status_names_the_command_that_goes_on_without_its_host() {
+    let workplace = Workplace::with_script(
+        r#"phase("p", || { shell("touch on; until test -e go; do sleep 0.02; done; true"); });"#,
+    );
+    let mut host = workplace.start(&["run", "pipeline.rhai"]);
+    wait_until("the phase runs", || workplace.exists("on"));
+    host.kill().expect("killed");
+    host.wait().expect("ended");
+    let status = workplace.jumar(&["status"]).code(0).stdout;
+    assert!(
+        status.contains("jumar is gone; its command still runs (process "),
+        "{status}"
+    );
+    assert!(
+        status.contains("until test -e go"),
+        "the command, not what it started: {status}"
+    );
+    assert!(!status.contains("more)"), "{status}");
+    workplace.write("go", "");
+    workplace.jumar(&["resume"]).code(0);
+}
+
+#[test]
+fn after_a_stop_the_phase_that_ran_is_called_interrupted_everywhere() {
+    let workplace = Workplace::with_script(
+        r#"phase("p", || { shell("touch on; sleep 60"); }); phase("later", #{ after: "p" }, || {});"#,
+    );
+    let host = workplace.start(&["run", "pipeline.rhai"]);
+    wait_until("the phase runs", || workplace.exists("on"));
+    common::signal(&host, "INT");
+    let ended = common::Ended::from(host.wait_with_output().expect("ended")).code(130);
+    let row = |text: &str| -> String { text.lines().find(|l| l.starts_with("p ")).expect("a row").into() };
+    assert!(row(&ended.stderr).ends_with("interrupted"), "{}", ended.stderr);
+    let status = workplace.jumar(&["status"]).code(0).stdout;
+    assert!(row(&status).ends_with("interrupted"), "{status}");
+    let runs = workplace.jumar(&["runs", "--json"]).code(0).stdout;
+    assert_eq!(json(&runs)[0]["status"], "interrupted");
+}
+
+#[test]
+fn a_failure_that_was_recovered_from_is_not_shown_as_the_last_word_and_times_agree() {
+    let workplace = Workplace::with_script(
+        r#"phase("p", #{ retries: 1 }, || { shell("sleep 0.3; test -e been || { touch been; exit 1; }"); });"#,
+    );
+    let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(0);
+    let status = workplace.jumar(&["status"]).code(0).stdout;
+    assert!(status.contains("recovered from: p, "), "{status}");
+    assert!(!status.contains("last failure"), "{status}");
+    let time = |text: &str| -> String {
+        let row = text.lines().find(|l| l.starts_with("p  ")).expect("a row");
+        row.split_whitespace().nth(3).expect("a time").into()
+    };
+    assert_eq!(time(&ended.stderr), time(&status));
 }

@@ -216,3 +216,20 @@ fn a_state_file_that_was_cut_is_kept_aside_and_made_anew() {
     place.jumar(&["resume", &place.run()]).code(1);
     assert_eq!(place.read("ran"), "a\n");
 }
+
+#[test]
+fn a_misspelt_phase_is_warned_of_with_the_one_that_was_meant() {
+    let place = Workplace::with_script(
+        r#"phase("prepare", || {}); phase("training", || {}); phase("more", || { phase("trained_2", || {}); });"#,
+    );
+    place.jumar(&["run", "pipeline.rhai", "-q"]).code(0);
+    let ended = place.jumar(&["resume"]).code(0);
+    assert!(!ended.stderr.contains("no phase is called"), "{}", ended.stderr);
+    let file = format!("{}/.experiment_state", place.run());
+    place.write(&file, &place.read(&file).replace("\ntraining=", "\ntrainig="));
+    for arguments in [&["resume", "-n"][..], &["resume"]] {
+        let ended = place.jumar(arguments).code(0);
+        let said = "the state file has `trainig`, and no phase is called that; did you mean `training`?";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}

@@ -544,3 +544,24 @@ fn a_stale_phase_is_run_again_only_when_it_asks_for_it() {
     workplace.jumar(&["resume"]).code(0);
     assert_eq!(workplace.read("order"), "data\nplain\neager\ndata\neager\n");
 }
+
+#[test]
+fn what_a_script_says_in_a_phase_is_in_the_phases_log_too() {
+    let workplace = Workplace::with_script(
+        r#"
+        log_info("planning");
+        phase("talk", || { log_info("hello"); shell("echo between"); log_warn("careful"); log_error("oh"); });
+        phase("silent", || {});
+        "#,
+    );
+    workplace.jumar(&["run", "pipeline.rhai"]).code(0);
+    let log = workplace.jumar(&["logs", "talk"]).code(0).stdout;
+    assert_eq!(log, "hello\n$ echo between\nbetween\nwarning: careful\nerror: oh\n");
+    let none = workplace.jumar(&["logs", "silent"]).code(0);
+    assert_eq!(none.stdout, "");
+    assert!(
+        none.stderr.contains("silent ran no command in this attempt"),
+        "{}",
+        none.stderr
+    );
+}

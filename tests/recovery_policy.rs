@@ -515,3 +515,11 @@ fn a_retry_may_take_another_number_of_gpus() {
     run(&workplace, 0);
     assert_eq!(workplace.read("tries"), "0,1\n0\n0,1\n");
 }
+
+#[test]
+fn a_signal_is_called_by_its_name_and_the_last_line_of_output_is_not_taken_for_the_cause() {
+    let workplace = Workplace::with_script(r#"phase("p", || { shell("echo tick 1; kill -TERM $$; sleep 9"); });"#);
+    let ended = run(&workplace, 1);
+    assert!(ended.stderr.contains("signal: ended by SIGTERM)"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("SIGTERM: tick"), "{}", ended.stderr);
+}

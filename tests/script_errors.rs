@@ -334,3 +334,11 @@ fn a_phase_in_both_arms_of_an_if_is_declared_once() {
     let ended = said("if 1 > 2 { phase(\"a\", || ()); } else { phase(\"a\", || ()); }\n");
     assert!(ended.starts_with("exit code: 0"), "{ended}");
 }
+
+#[test]
+fn a_phase_whose_script_is_wrong_says_that_a_resume_takes_the_corrected_one() {
+    let workplace = Workplace::with_script("phase(\"p\", || { let x = [1]; x[5] });");
+    let ended = workplace.jumar(&["run", "pipeline.rhai"]).code(1);
+    let said = "hint: correct the script first; resume takes the changed one";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}

@@ -412,13 +412,74 @@ fn a_training_that_runs_out_of_memory_fails_honestly_and_goes_on_with_a_smaller_
         .split_once("To resume from where it failed, run:\n  ")
         .expect("a command to resume");
     let command = after.lines().next().expect("a line");
-    assert_eq!(command, format!("jumar resume {state_file}"));
-    place.bash(command).code(1);
+    assert_eq!(command, format!("BATCH_SIZE=4 jumar resume {state_file}"));
+    let status = place.jumar(&["status"]).code(0).stdout;
+    assert!(status.ends_with(&format!("to go on: {command}\n")), "{status}");
+    assert!(status.contains("hint: memory ran out with batch_size=8"), "{status}");
+    place.jumar(&["resume"]).code(1);
     assert_eq!(place.attempts(), [2, 0, 0, 0, 0, 0], "as it is, it fails again");
     assert_eq!(place.value("failures", "failure_count").as_deref(), Some("2"));
 
-    place.bash(&format!("export BATCH_SIZE=4\n{command}")).code(0);
+    place.bash(command).code(0);
     assert_eq!(place.standing(), ALL_COMPLETED);
     assert_eq!(place.attempts(), [3, 1, 1, 1, 1, 1]);
     assert_eq!(place.value("params", "batch_size").as_deref(), Some("4"));
+}
+
+#[test]
+fn evaluations_side_by_side_without_a_checkpoint_wait_for_one_training() {
+    let place = Workplace::small().breakable();
+    place.jumar(&["run", "-q", "-j", "4", "eval"]).code(0);
+    assert_eq!(place.calls("train"), 1);
+    assert_eq!(place.value("phases", "training_alone").as_deref(), Some("completed"));
+    // What was trained belongs to the run: a resume neither trains again nor loses the phase.
+    let resumed = place.jumar(&["resume", "--rerun", "phase2_linear_probe"]).code(0);
+    assert_eq!(place.calls("train"), 1);
+    assert!(resumed.stderr.contains("training_alone"), "{}", resumed.stderr);
+}
+
+#[test]
+fn of_phases_that_are_asked_for_side_by_side_without_a_training_one_trains_and_the_others_wait() {
+    let place = Workplace::small();
+    place
+        .jumar(&["run", "-q", "-j", "2", "--phase", "2", "--phase", "3"])
+        .code(0);
+    let logs = place.bash("cat runs/*/logs/*training_alone*").code(0).stdout;
+    assert_eq!(logs.matches("training on").count(), 1, "{logs}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_said_with_the_command_that_makes_it_again_and_without_a_line_of_the_stock_script() {
+    let place = Workplace::small();
+    place.jumar(&["run", "-q"]).code(0);
+    let model = format!("{}/checkpoint/epoch1/model.json", place.run());
+    place.write(&model, &(place.read(&model) + "junk\n"));
+    let ended = place.jumar(&["resume", "--phase", "3", "--rerun", "3"]).code(1);
+    let said = "`jumar resume --rerun training` makes it again";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("<stock>"), "{}", ended.stderr);
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_before_anything_starts_and_without_a_line_of_the_script() {
+    let place = Workplace::new();
+    for (arguments, words) in [
+        (&["--batch-size", "0"][..], "error: batch_size is at least 1, not 0"),
+        (
+            &["--training-epochs", "-1"],
+            "error: training_epochs is at least 1, not -1",
+        ),
+        (
+            &["--datasets", "clean,nosy"],
+            "error: no data set is called \"nosy\"; there are",
+        ),
+        (&["--dataset", "sst2"], "error: no data set is called \"sst2\""),
+        (&["--seeds", "[]"], "error: seeds is empty"),
+        (&["--mode", "fast"], "error: mode is one of"),
+    ] {
+        let ended = place.jumar(&[&["run"], arguments].concat()).code(2);
+        assert!(ended.stderr.contains(words), "{arguments:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("<stock>"), "{}", ended.stderr);
+    }
+    assert!(place.runs().is_empty());
 }

@@ -29,6 +29,7 @@ def main() -> None:
     """Reads every result, writes the three files and says what is missing."""
     options = _options()
     found, unreadable = results.read_all(options.results_dir)
+    found = results.only(found, options.datasets or None, options.seeds or None)
     if not any(found.get(kind) for kind in _PHASE_OF_KIND):
         command_line.stop("there are no results to combine in %s" % options.results_dir)
     combined = combine(found, unreadable)
@@ -102,6 +103,7 @@ def _incomplete(datasets: dict, missing: dict, unreadable: list[str]) -> list[st
 def _options():
     parser = command_line.OneLineParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--results-dir", required=True, help="folder with the results of all phases")
+    results.add_options(parser)
     parser.add_argument("--output-file", required=True, help="JSON file; the tables are written beside it")
     return parser.parse_args()
 

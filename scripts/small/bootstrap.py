@@ -32,6 +32,7 @@ def main() -> None:
     found, unreadable = results.read_all(options.results_dir)
     for path in unreadable:
         sys.stderr.write("bootstrap.py: passing over %s, which cannot be read\n" % path)
+    found = results.only(found, options.datasets or None, options.seeds or None)
     by_dataset = _by_dataset(found.get("evaluation", []))
     if not by_dataset:
         command_line.stop("there are no evaluations in %s" % options.results_dir)
@@ -134,6 +135,7 @@ def _by_dataset(evaluations: list[dict]) -> dict[str, list[dict]]:
 def _options():
     parser = command_line.OneLineParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--results-dir", required=True, help="folder with what evaluate.py wrote")
+    results.add_options(parser)
     parser.add_argument("--bootstrap-samples", type=command_line.whole_number, default=10000, help="(%(default)s)")
     parser.add_argument("--seed", type=command_line.count, default=42, help="decides the resampling (%(default)s)")
     parser.add_argument("--output-file", required=True, help="JSON file for the summary")

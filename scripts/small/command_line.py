@@ -68,6 +68,16 @@ def rate(text: str) -> float:
     return value
 
 
+def counts(text: str) -> list[int]:
+    """An option's value that is several numbers of 0 or more, spaces or commas between."""
+    return [count(word) for word in text.replace(",", " ").split()]
+
+
+def words(text: str) -> list[str]:
+    """An option's value that is several words, spaces or commas between."""
+    return text.replace(",", " ").split()
+
+
 def one_of(names, what: str):
     """The type of an option that takes one of `names`; `what` says what they name."""
     def check(text: str) -> str:

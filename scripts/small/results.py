@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import command_line
 from command_line import stop, write_json
 
 EXPERIMENT = "small"
@@ -35,6 +36,25 @@ def read_all(folder: str) -> tuple[dict, list[str]]:
         if isinstance(value, dict) and value.get("experiment") == EXPERIMENT and "kind" in value:
             by_kind.setdefault(value["kind"], []).append(value)
     return by_kind, unreadable
+
+
+def only(found: dict, datasets: list[str] | None, seeds: list[int] | None) -> dict:
+    """The results of these data sets, and the evaluations with these seeds; `None` leaves all."""
+    def is_wanted(result: dict) -> bool:
+        return ((datasets is None or result.get("dataset", datasets[0]) in datasets)
+                and (seeds is None or result.get("seed", seeds[0]) in seeds))
+
+    chosen = {kind: [result for result in results if is_wanted(result)] for kind, results in found.items()}
+    for summary in chosen.get("statistics", []):
+        summary["datasets"] = {name: figures for name, figures in summary["datasets"].items()
+                               if datasets is None or name in datasets}
+    return chosen
+
+
+def add_options(parser) -> None:
+    """The options that choose which of the results count."""
+    parser.add_argument("--datasets", type=command_line.words, help="only these data sets count (all that are there)")
+    parser.add_argument("--seeds", type=command_line.counts, help="only evaluations with these seeds count (all)")
 
 
 def _json_files(folder: str) -> list[str]:

@@ -3,10 +3,12 @@
 A training that was killed goes on from its newest whole epoch when it is started again with the same
 --out, and ends with the same bytes as one that was never killed. SMALL_MEMORY_MB limits the memory
 that its batches may take (MiB beyond what data and model hold): a batch too large dies of MemoryError.
+Of two trainings with the same --out the second waits, and then has nothing left to do.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import time
@@ -30,14 +32,16 @@ def main() -> None:
     settings = {"samples": options.samples, "seed": options.seed,
                 "latent_len": options.latent_len, "d_z": options.d_z}
     os.makedirs(options.out, exist_ok=True)
+    alone = _wait_until_alone(options.out)
     checkpoints.clear_partial(options.out)
     start = _start(options, settings)
     if start and start.epoch >= options.epochs - 1:
         if not os.path.isdir(os.path.join(options.out, "epoch%d" % start.epoch)):
             checkpoints.save(options.out, start)
         _say("all %d epochs are there already, nothing to train" % options.epochs)
-        return
-    train(options, settings, start)
+    else:
+        train(options, settings, start)
+    os.close(alone)
 
 
 def train(options, settings, start) -> None:
@@ -69,6 +73,19 @@ def train(options, settings, start) -> None:
             epoch, model, trainer.squares, trainer.head_squares, settings, majority, history))
         _say("epoch %d of 0-%d  loss %.4f  train accuracy %.3f  validation accuracy %.3f  %.0f examples/s  %s" % (
             epoch, options.epochs - 1, loss, accuracy, validated, len(texts) / seconds, path))
+
+
+def _wait_until_alone(folder: str) -> int:
+    """Waits until no other training writes to `folder`; the lock on it goes with what is returned, or with this process."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say("another training writes to %s: waiting for it" % folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        _say("%s cannot be locked: nothing keeps another training away" % folder)
+    return lock
 
 
 def _start(options, settings):

@@ -170,7 +170,7 @@ pub(super) struct How {
     #[arg(short = 'n', long, help_heading = "Run")]
     pub dry_run: bool,
     /// Run up to this many independent phases side by side
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Run")]
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = jobs, help_heading = "Run")]
     pub jobs: u16,
     /// After a failure, go on with independent phases (the default)
     #[arg(short, long, conflicts_with = "fail_fast", help_heading = "Run")]
@@ -202,6 +202,11 @@ pub(super) struct How {
     /// Show this help, with the script's parameters and phases
     #[arg(short, long)]
     pub help: bool,
+}
+
+fn jobs(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| "write how many, from 1 to 65535".into())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -372,7 +377,7 @@ pub(super) struct RehearseArguments {
     #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
     pub parameter: Vec<(String, String)>,
     /// Run up to this many rehearsals side by side; without it as many as there are processors
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<u16>,
     /// Rehearse in this directory, and keep it
     #[arg(long, value_name = "DIR")]

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::exit_code;
 use crate::plan::{ParameterError, PlanError, SelectionError};
 use crate::run::{LocateError, RunDirectoryError, STATE_FILE, WalkError};
-use crate::script::ScriptError;
+use crate::script::{STOCK_MODES, ScriptError};
 use crate::state::{StateError, SyntaxError};
 use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
 
@@ -175,10 +175,18 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is nobody's error.
     let _ = error.print();
     let unexpected = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string);
-    if unexpected.is_some_and(|word| word.ends_with(STATE_FILE)) {
+    if unexpected.as_ref().is_some_and(|word| word.ends_with(STATE_FILE)) {
         let _ = writeln!(
             anstream::stderr(),
             "\nhint: the pattern matches several runs: name one of them, or none for the newest (`jumar resume`)"
+        );
+    }
+    if error.use_stderr()
+        && let Some(mode) = unexpected.as_deref().filter(|word| STOCK_MODES.contains(word))
+    {
+        let _ = writeln!(
+            anstream::stderr(),
+            "\nhint: a script takes its mode as a parameter: `--mode {mode}`"
         );
     }
     ExitCode::from(if error.use_stderr() {
@@ -207,6 +215,11 @@ impl From<StateError> for CliError {
 impl From<LocateError> for CliError {
     fn from(error: LocateError) -> CliError {
         let hint = match &error {
+            LocateError::Script { asked } => {
+                let script = crate::ui::shell_quote(asked);
+                let hint = format!("`jumar run {script}` starts it; `jumar runs` lists the runs");
+                return CliError::usage(error.to_string()).hint(hint);
+            }
             LocateError::NoRuns => "start one with `jumar run`, or name a run directory",
             LocateError::Unknown { .. } => {
                 "`jumar runs` lists the runs; a path to a run directory or a state file works too"

@@ -10,19 +10,18 @@ use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script, typed_directory};
+use super::take_up::{go_to_working_directory, recorded_script, warn_of_misspelt_phases};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
-use crate::plan::{Parameters, Provided, RawOption, Selection};
+use crate::plan::{Parameters, Phase, Plan, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, STATE_FILE, Session, create_run, locate, preview, recorded_parameters, relocated,
-    reopen_run, take_over,
+    RunDirectory, RunPath, Session, create_run, locate, preview, recorded_parameters, relocated, reopen_run, take_over,
 };
 use crate::script::{Host, ScriptSource};
-use crate::state::{State, Store, read, value};
-use crate::ui::{Printer, shell_quote};
+use crate::state::{PhaseStatus, State, Store, read, value};
+use crate::ui::Printer;
 
 /// What is to be run, and where.
 struct Launch {
@@ -265,6 +264,7 @@ impl Begun {
             return Ok(Done::Help);
         }
         self.check_plan(session, &selection)?;
+        warn_of_misspelt_phases(session);
         if session.mode == Mode::Dry {
             if let Some(private) = self.private {
                 let unfinished = session
@@ -312,6 +312,7 @@ impl Begun {
         for note in notes {
             session.observer.note(&note.text);
         }
+        tell_what_has_not_run(session, &selection);
         let conductor = Conductor::new(
             Arc::clone(session),
             selection,
@@ -333,6 +334,30 @@ impl Begun {
         }
     }
 
+    /// In a new run `--from` can begin only with a phase that waits for nothing.
+    fn check_beginning(&self, plan: &Plan, selection: &Selection) -> Result<(), CliError> {
+        let Some(from) = selection
+            .from
+            .as_ref()
+            .filter(|_| !self.resumed && selection.only.is_empty())
+        else {
+            return Ok(());
+        };
+        let Some(phase) = plan.find(from).map(|at| &plan.phases()[at]) else {
+            return Ok(());
+        };
+        let before: Vec<&str> = phase.after.iter().chain(&phase.after_any).map(String::as_str).collect();
+        if before.is_empty() {
+            return Ok(());
+        }
+        let (name, before) = (&phase.name, before.join(", "));
+        Err(CliError::usage(format!(
+            "--from {from}: nothing can run: {name} waits for {before}, which a new run has not done"
+        ))
+        .hint(format!("go on with a run that has: `jumar resume RUN --from {from}`"))
+        .hint(format!("or run it alone: `--phase {from}`")))
+    }
+
     /// Everything that can be wrong with the plan is said before anything starts.
     fn check_plan(&self, session: &Session, selection: &Selection) -> Result<(), CliError> {
         let own: Vec<String> = script_help::own_options("run");
@@ -350,6 +375,7 @@ impl Begun {
         if plan.is_empty() {
             session.observer.warn("the script declares no phase");
         }
+        self.check_beginning(&plan, selection)?;
         let hungry = plan
             .phases()
             .iter()
@@ -372,6 +398,37 @@ impl Begun {
     }
 }
 
+/// What a phase waits for and has not completed, as it stands in the state.
+fn not_completed(session: &Session, phase: &Phase) -> Vec<String> {
+    let is_completed = |name: &&String| {
+        let status = session.ledger.read(|state| state.phase(name));
+        matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped))
+    };
+    phase.after.iter().filter(|name| !is_completed(name)).cloned().collect()
+}
+
+/// A phase that is run alone may meet that something it builds on is not there; then this is why.
+fn tell_what_has_not_run(session: &Session, selection: &Selection) {
+    let plan = session.plan().clone();
+    for phase in selection
+        .only
+        .iter()
+        .filter_map(|name| plan.find(name))
+        .map(|at| &plan.phases()[at])
+    {
+        let mut missing = not_completed(session, phase);
+        missing.retain(|name| !selection.only.iter().any(|asked| plan.find(asked) == plan.find(name)));
+        if !missing.is_empty() {
+            let note = format!(
+                "{} runs alone: {} has not completed in this run",
+                phase.name,
+                missing.join(", ")
+            );
+            session.observer.note(&note);
+        }
+    }
+}
+
 /// The error of a session that was asked to stop while its script was read.
 fn stopped(session: &Session) -> Option<CliError> {
     session.stop.is_requested().then(|| CliError::Stopped {
@@ -386,13 +443,4 @@ impl From<BeginError> for CliError {
             BeginError::State(error) => error.into(),
         }
     }
-}
-
-/// The command that goes on with a run, as the user can type it.
-pub(super) fn resume_command(session: &Session) -> String {
-    let directory = typed_directory(session);
-    format!(
-        "jumar resume {}",
-        shell_quote(&directory.join(STATE_FILE).to_string_lossy())
-    )
 }

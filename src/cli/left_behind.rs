@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
-use crate::exec::{Keeping, Local, settle};
+use crate::exec::{Keeping, Local, settle, topmost};
 use crate::plan::Selection;
 use crate::run::{RunPath, Session, Unfinished, left_running};
 use crate::state::{State, Store};
@@ -66,12 +66,14 @@ pub(super) fn unfinished(
 
 /// Waits for what the last host left running; `false` when jumar was asked to stop first.
 fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished) -> Result<bool, CliError> {
-    for process in left_running(state, &session.absolute_directory()?, unfinished) {
-        let text = format!(
-            "waiting for process {}, which the last host left running: {}",
+    let living = left_running(state, &session.absolute_directory()?, unfinished);
+    for process in topmost(&living) {
+        session.observer.note(&format!(
+            "waiting for process {}, which the last host left running, before its phase runs again: {}",
             process.pid, process.command
-        );
-        session.observer.note(&text);
+        ));
+    }
+    for process in &living {
         if !process.wait(&session.stop) {
             return Ok(false);
         }

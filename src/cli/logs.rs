@@ -32,11 +32,18 @@ pub(super) fn logs(arguments: &LogsArguments, printer: &Printer) -> Result<u8, C
         Some(phase) => phase,
         None => return Err(CliError::usage("no phase of this run has been started yet")),
     };
+    let phase = phase_called(&state, &phase).map_err(|near| {
+        let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+        CliError::usage(format!("this run has no phase `{phase}`{near}")).hint(phases_of(&state))
+    })?;
     let parts = parts(&run, &state, &phase, arguments.attempt)?;
     if arguments.files {
         let files: BTreeSet<String> = parts.iter().map(|p| p.file.display().to_string()).collect();
         files.iter().for_each(|f| printer.result(f));
         return Ok(exit_code::DONE);
+    }
+    if parts.is_empty() && !arguments.follow {
+        printer.info(&format!("{phase} ran no command in this attempt, and wrote no log"));
     }
     let several = parts.len() > 1;
     let mut ends = Vec::new();
@@ -61,14 +68,45 @@ fn which(arguments: &LogsArguments) -> Result<(RunPath, Option<String>), CliErro
         (Some(word), None) => match locate(Some(word)) {
             Ok(run) => Ok((run, None)),
             Err(error) => {
-                let newest = locate(None)
-                    .ok()
-                    .filter(|run| read(&run.state_file).is_ok_and(|s| s.phase(word).is_some()));
-                newest.map(|run| (run, Some(word.clone()))).ok_or_else(|| error.into())
+                let Ok(newest) = locate(None) else {
+                    return Err(error.into());
+                };
+                let state = read(&newest.state_file)?;
+                match phase_called(&state, word) {
+                    Ok(phase) => Ok((newest, Some(phase))),
+                    Err(Some(near)) => Err(CliError::usage(format!(
+                        "no run and no phase of the newest run is called `{word}`; did you mean the phase `{near}`?"
+                    ))),
+                    Err(None) => Err(CliError::from(error).hint(phases_of(&state))),
+                }
             }
         },
         (run, phase) => Ok((locate(run.as_deref())?, phase.clone())),
     }
+}
+
+/// The phase of that name or number, or the one that was meant.
+fn phase_called(state: &State, word: &str) -> Result<String, Option<String>> {
+    let names = || state.phases().map(|(name, _)| name);
+    let number = |name: &str| attempts(state, name).last().and_then(|attempt| attempt.phase_number);
+    if let Some(name) = names().find(|name| *name == word) {
+        return Ok(name.into());
+    }
+    if let Ok(asked) = word.parse()
+        && let Some(name) = names().find(|name| number(name) == Some(asked))
+    {
+        return Ok(name.into());
+    }
+    let begins: Vec<&str> = names().filter(|name| name.starts_with(word)).collect();
+    match begins[..] {
+        [name] => Err(Some(name.into())),
+        _ => Err(crate::plan::nearest(word, names())),
+    }
+}
+
+fn phases_of(state: &State) -> String {
+    let known = state.phases().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+    format!("its phases are {known}")
 }
 
 /// The phase that was started last.
@@ -89,15 +127,6 @@ fn last_phase(state: &State) -> Option<String> {
 }
 
 fn parts(run: &RunPath, state: &State, phase: &str, attempt: Option<usize>) -> Result<Vec<Part>, CliError> {
-    if state.phase(phase).is_none() {
-        let near = crate::plan::nearest(phase, state.phases().map(|(name, _)| name))
-            .map(|n| format!("; did you mean `{n}`?"))
-            .unwrap_or_default();
-        let known = state.phases().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        return Err(
-            CliError::usage(format!("this run has no phase `{phase}`{near}")).hint(format!("there are {known}"))
-        );
-    }
     let known = attempts(state, phase);
     if known.is_empty() {
         return Ok(found_by_name(&run.directory, phase));

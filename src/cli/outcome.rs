@@ -5,16 +5,18 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::exit_code;
-use super::launch::resume_command;
-use super::take_up::typed_directory;
+use super::take_up::{resume_command, typed_directory};
 use crate::plan::{Blocked, Standing};
-use crate::run::{PhaseReport, Report, Session};
+use crate::run::{PhaseReport, Report, STATE_FILE, Session};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
 
 /// Shows how a walk ended; returns its exit code.
 pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &Printer) -> u8 {
     let code = code_of(session, report);
     for note in session.ledger.close() {
+        printer.info(&note);
+    }
+    for note in changes_without_effect(session, report) {
         printer.info(&note);
     }
     if as_json {
@@ -28,13 +30,29 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
     } else if report.interrupted {
         printer.info(&format!(
             "\nStopped; what was running is pending again. To go on:\n  {}",
-            resume_command(session)
+            command(session, report)
         ));
     } else if report.is_complete() && !as_json {
         let directory = typed_directory(session);
         printer.result(&format!("{}", directory.display()));
     }
     code
+}
+
+/// What there is to say of changed parameters when nothing ran with them.
+fn changes_without_effect(session: &Session, report: &Report) -> Vec<String> {
+    if report.interrupted || report.phases.iter().any(|phase| phase.ran) {
+        return vec![];
+    }
+    let parameters = session.parameters();
+    let changed = parameters.iter().filter_map(|(name, parameter)| {
+        let was = parameter.changed_from.as_ref()?;
+        Some(format!(
+            "no phase ran with {name}={}: it stays {was} in this run; `--rerun PHASE` runs a phase again with it",
+            parameter.value
+        ))
+    });
+    changed.collect()
 }
 
 fn code_of(session: &Session, report: &Report) -> u8 {
@@ -120,10 +138,24 @@ fn summary(report: &Report, printer: &Printer) -> String {
 fn remark(phase: &PhaseReport) -> String {
     match (&phase.failure, &phase.blocked) {
         (Some(failure), _) => failure.kind.clone(),
-        (None, Some(blocked)) => why_blocked(blocked),
+        (None, Some(blocked)) => why_waiting(phase, blocked),
         (None, None) if !phase.ran => "before".into(),
         (None, None) => String::new(),
     }
+}
+
+fn why_waiting(phase: &PhaseReport, blocked: &Blocked) -> String {
+    if phase.ran {
+        "interrupted".into()
+    } else {
+        why_blocked(blocked)
+    }
+}
+
+/// The command that goes on, as the user can type it.
+fn command(session: &Session, report: &Report) -> String {
+    let advice = report.failures().map(|failure| &failure.advice);
+    resume_command(&typed_directory(session).join(STATE_FILE), advice)
 }
 
 fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
@@ -143,13 +175,13 @@ fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
             diagnostic: f.diagnostic.as_deref(),
         })
         .collect();
-    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.hints.clone()).collect();
+    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.advice.lines.clone()).collect();
     hints.dedup();
     failure_banner(
         &Banner {
             failures: &shown,
             hints: &hints,
-            resume_command: &resume_command(session),
+            resume_command: &command(session, report),
         },
         printer.stderr_colored(),
     )
@@ -166,12 +198,12 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
                 "ran": p.ran,
                 "seconds": if p.ran { Some(p.seconds) } else { None },
                 "attempts": p.attempts,
-                "blocked": p.blocked.as_ref().map(why_blocked),
+                "blocked": p.blocked.as_ref().map(|blocked| why_waiting(p, blocked)),
                 "failure": p.failure,
             })
         })
         .collect();
-    let resume = (code != exit_code::DONE).then(|| resume_command(session));
+    let resume = (code != exit_code::DONE).then(|| command(session, report));
     json!({
         "run": typed_directory(session),
         "exit_code": code,

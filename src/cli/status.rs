@@ -10,10 +10,12 @@ use super::args::StatusArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::read_run;
+use super::take_up::resume_command;
 use crate::compare::{Estimate, estimate};
-use crate::run::{AttemptRecord, RunPath, all_runs, attempts};
+use crate::exec::{Living, topmost};
+use crate::run::{Advice, AttemptRecord, RunPath, Unfinished, all_runs, attempts, is_interrupted, left_running};
 use crate::state::{Owner, PhaseStatus, State, holder, read, value};
-use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration, shell_quote};
+use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration};
 
 /// How often a run that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -21,6 +23,19 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const WATCHED_PHASES: usize = 30;
 /// How many earlier runs are asked how long a phase takes.
 const EARLIER_RUNS: usize = 20;
+
+/// What is known around a run's state.
+#[derive(Default)]
+struct Around<'a> {
+    /// Who has the run in use.
+    owner: Option<&'a Owner>,
+    /// Earlier runs of the same script.
+    earlier: Vec<State>,
+    /// Processes that a dead host left running.
+    left: Vec<Living>,
+    /// How many phases are shown at most.
+    most: Option<usize>,
+}
 
 /// Shows a run's state.
 pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u8, CliError> {
@@ -30,12 +45,20 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
     }
     // Who has it now says nothing about then.
     let owner = holder(&run.state_file).filter(|_| moment.is_none());
+    let mut around = Around {
+        owner: owner.as_ref(),
+        ..Around::default()
+    };
+    if owner.is_some() {
+        around.earlier = earlier_runs(&run, &state);
+    } else if moment.is_none() {
+        let directory = std::path::absolute(&run.directory).unwrap_or_else(|_| run.directory.clone());
+        around.left = left_running(&state, &directory, &Unfinished::default());
+    }
     if arguments.json {
-        let rest = owner.as_ref().and_then(|_| rest(&state, &earlier_runs(&run, &state)));
-        printer.json(&to_json(&run, &state, owner.as_ref(), rest.as_ref()));
+        printer.json(&to_json(&run, &state, &around));
     } else {
-        let earlier = owner.as_ref().map(|_| earlier_runs(&run, &state)).unwrap_or_default();
-        printer.raw_stdout(&in_words(&run, &state, owner.as_ref(), &earlier, None, printer));
+        printer.raw_stdout(&in_words(&run, &state, &around, printer));
     }
     Ok(exit_code::DONE)
 }
@@ -51,15 +74,14 @@ fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
         let state = read(&run.state_file)?;
         let now = (state, owner.is_some());
         if printer.stdout_width().is_some() || known.as_ref() != Some(&now) {
-            let earlier = earlier.get_or_insert_with(|| earlier_runs(run, &now.0));
-            redraw.show(&in_words(
-                run,
-                &now.0,
-                owner.as_ref(),
-                earlier,
-                Some(WATCHED_PHASES),
-                printer,
-            ));
+            let around = Around {
+                owner: owner.as_ref(),
+                earlier: earlier.take().unwrap_or_else(|| earlier_runs(run, &now.0)),
+                most: Some(WATCHED_PHASES),
+                ..Around::default()
+            };
+            redraw.show(&in_words(run, &now.0, &around, printer));
+            earlier = Some(around.earlier);
         }
         if owner.is_none() || printer.stdout_broken() {
             return Ok(exit_code::DONE);
@@ -124,14 +146,8 @@ fn text_of(state: &State, section: &str, key: &str) -> Option<String> {
     )
 }
 
-fn in_words(
-    run: &RunPath,
-    state: &State,
-    owner: Option<&Owner>,
-    earlier: &[State],
-    most: Option<usize>,
-    printer: &Printer,
-) -> String {
+fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer) -> String {
+    let owner = around.owner;
     let mut text = format!("run      {}\n", run.directory.display());
     if let Some(script) = text_of(state, "metadata", "script") {
         let _ = writeln!(text, "script   {script}");
@@ -152,34 +168,52 @@ fn in_words(
     let interrupted = owner.is_none() && state.phases().any(|(_, s)| s == PhaseStatus::InProgress);
     let now = match owner {
         Some(owner) => format!("running: {owner}"),
-        None if interrupted => "not running: its host ended in the middle of a phase".into(),
+        None if !around.left.is_empty() => still_runs(&around.left),
+        None if interrupted => "not running: jumar ended in the middle of a phase".into(),
         None => "not running".into(),
     };
     let _ = writeln!(text, "now      {now}");
-    if let Some(rest) = owner.and_then(|_| rest(state, earlier)) {
+    if let Some(rest) = owner.and_then(|_| rest(state, &around.earlier)) {
         let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
     }
     text.push('\n');
-    text.push_str(&phases(state, owner.is_some(), most, printer));
+    text.push_str(&phases(state, owner.is_some(), around.most, printer));
     if let Some(phase) = text_of(state, "failures", "last_failure") {
+        let is_over = matches!(state.phase(&phase), Some(PhaseStatus::Completed | PhaseStatus::Skipped));
+        let what = if is_over { "recovered from" } else { "last failure" };
         let when = text_of(state, "failures", "last_failure_time").unwrap_or_default();
         let why = text_of(state, "failures", "last_failure_error")
             .map(|e| format!(": {e}"))
             .unwrap_or_default();
-        let _ = writeln!(text, "\nlast failure: {phase}, {when}{why}");
+        let _ = writeln!(text, "\n{what}: {phase}, {when}{why}");
     }
     if owner.is_none()
         && state
             .phases()
             .any(|(_, s)| !matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
     {
-        let _ = writeln!(
-            text,
-            "\nto go on: jumar resume {}",
-            shell_quote(&run.state_file.to_string_lossy())
-        );
+        let failed = state.phases().filter(|(_, status)| *status == PhaseStatus::Failed);
+        let advice = failed.filter_map(|(phase, _)| attempts(state, phase).pop());
+        let advice: Vec<Advice> = advice.map(|record| record.advice).collect();
+        for line in advice.iter().flat_map(|one| &one.lines) {
+            let _ = writeln!(text, "hint: {line}");
+        }
+        let _ = writeln!(text, "\nto go on: {}", resume_command(&run.state_file, &advice));
     }
     text
+}
+
+fn still_runs(left: &[Living]) -> String {
+    let processes = topmost(left);
+    let first = processes
+        .first()
+        .map(|p| format!("process {}: {}", p.pid, p.command))
+        .unwrap_or_default();
+    let more = match processes.len() {
+        0 | 1 => String::new(),
+        n => format!("; and {} more", n - 1),
+    };
+    format!("jumar is gone; its command still runs ({first}{more})")
 }
 
 /// All phases, or where there are more than `most` those with something to tell, and a count of the others.
@@ -209,10 +243,11 @@ fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> 
         } else {
             known.len().to_string()
         };
-        let remark = last
-            .filter(|_| matches!(status, PhaseStatus::Failed | PhaseStatus::Skipped))
-            .map(failure_of)
-            .unwrap_or_default();
+        let remark = match (status, last) {
+            (PhaseStatus::Failed | PhaseStatus::Skipped, Some(record)) => failure_of(record),
+            _ if is_interrupted(state, name) => "interrupted".into(),
+            _ => String::new(),
+        };
         table.row(vec![
             name.into(),
             status_cell(status),
@@ -241,7 +276,9 @@ fn failure_of(record: &AttemptRecord) -> String {
     }
 }
 
-fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>, rest: Option<&Estimate>) -> Value {
+fn to_json(run: &RunPath, state: &State, around: &Around<'_>) -> Value {
+    let owner = around.owner;
+    let rest = owner.and_then(|_| rest(state, &around.earlier));
     let sections: serde_json::Map<String, Value> = state
         .sections()
         .filter(|name| !matches!(*name, "phases" | "attempts"))
@@ -266,6 +303,7 @@ fn to_json(run: &RunPath, state: &State, owner: Option<&Owner>, rest: Option<&Es
         "running": owner.is_some(),
         "owner": owner.map(ToString::to_string),
         "expected_rest_seconds": rest.map(|r| r.seconds),
+        "left_running": around.left.iter().map(|p| json!({ "pid": p.pid, "command": p.command })).collect::<Vec<_>>(),
         "phases": phases,
         "state": sections,
     })

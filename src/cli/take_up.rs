@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::How;
 use super::error::CliError;
-use crate::run::{RunPath, Session};
+use crate::plan::nearest;
+use serde_json::Map;
+
+use crate::run::{Advice, RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
-use crate::ui::Printer;
+use crate::ui::{Printer, shell_quote};
 
 /// Set when this process has left the directory in which the user is.
 static LEFT: AtomicBool = AtomicBool::new(false);
@@ -20,6 +23,42 @@ pub(super) fn typed_directory(session: &Session) -> PathBuf {
         std::path::absolute(&directory).unwrap_or(directory)
     } else {
         directory
+    }
+}
+
+/// The command that goes on with a run, as the user can type it, with what usually helps.
+pub(super) fn resume_command<'a>(state_file: &Path, advice: impl IntoIterator<Item = &'a Advice>) -> String {
+    let mut variables = Map::new();
+    for one in advice {
+        for (name, value) in &one.variables {
+            variables.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    let mut command = String::new();
+    for (name, value) in &variables {
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        command += &format!("{name}={} ", shell_quote(&text));
+    }
+    command += "jumar resume ";
+    command += &shell_quote(&state_file.to_string_lossy());
+    command
+}
+
+/// A name in the state file that the script does not have is nothing to complain of: scripts change. But where it stands in the place
+/// of one that is missing there, a phase would be run again of which somebody said that it is done.
+pub(super) fn warn_of_misspelt_phases(session: &Session) {
+    let plan = session.plan();
+    let misspelt: Vec<(String, String)> = session.ledger.read(|state| {
+        let missing = plan.phases().iter().filter(|phase| state.phase(&phase.name).is_none());
+        let missing: Vec<&str> = missing.map(|phase| phase.name.as_str()).collect();
+        let unknown = state.phases().filter(|(name, _)| plan.get(name).is_none());
+        let near = |(name, _)| Some((String::from(name), nearest(name, missing.iter().copied())?));
+        unknown.filter_map(near).collect()
+    });
+    for (name, near) in misspelt {
+        session.observer.warn(&format!(
+            "the state file has `{name}`, and no phase is called that; did you mean `{near}`? That one is pending"
+        ));
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::fact::{Fact, Group};
 use super::{collect, collect_provenance};
-use crate::run::{Provenance, RunPath, provenance};
+use crate::run::{Provenance, RunPath, is_interrupted, provenance};
 use crate::state::value::decode;
 use crate::state::{Moment, PhaseStatus, State, StateError, holder, private_directory, read, read_moment};
 
@@ -46,11 +46,12 @@ pub fn standing(state: &State, live: bool) -> RunStanding {
     }
     let mut found = RunStanding::Completed;
     let mut any = false;
-    for (_, status) in state.phases() {
+    for (name, status) in state.phases() {
         any = true;
         match status {
             PhaseStatus::Failed => return RunStanding::Failed,
             PhaseStatus::InProgress => found = RunStanding::Interrupted,
+            PhaseStatus::Pending if is_interrupted(state, name) => found = RunStanding::Interrupted,
             PhaseStatus::Pending if found == RunStanding::Completed => found = RunStanding::Pending,
             _ => {}
         }

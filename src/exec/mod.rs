@@ -19,9 +19,9 @@ pub use error::ExecError;
 pub use executor::{Executor, Exit, Status, Stopped};
 pub use local::{
     CAPTURE_LIMIT, DEFAULT_GRACE, KEEPER_ARGUMENT, Keeping, LOOK_UP_LIMIT, Living, Local, LookUp, keep, living_with,
-    look_up, settle,
+    look_up, settle, topmost,
 };
 pub use log::{LogFollower, tail, tail_between};
 pub use logbook::{End, Entry, Logbook, Note, ProcessName, Why};
-pub use signals::install_signal_handlers;
+pub use signals::{install_signal_handlers, signal_name};
 pub use stop::{StopLevel, StopSignal};

@@ -103,6 +103,12 @@ pub enum ParameterError {
         /// What it must be, in words.
         expected: String,
     },
+    /// What the script itself refuses.
+    #[error("{why}")]
+    Refused {
+        /// What is wrong, in the script's words.
+        why: String,
+    },
     /// A name that cannot be an option and a variable.
     #[error("`{name}` cannot be a parameter's name: {why}")]
     BadName {

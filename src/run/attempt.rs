@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::attempt_command::Replay;
 use super::attempt_record::now;
@@ -75,6 +75,8 @@ impl Attempt {
     ) -> Attempt {
         let mut record = AttemptRecord::begin();
         record.gpus.clone_from(&devices);
+        record.params = parameters(&session, &overrides);
+        record.phase_number = phase.number;
         Attempt {
             stop: session.stop.clone(),
             session,
@@ -104,6 +106,7 @@ impl Attempt {
         self.before = Some(Duration::try_from_secs_f64(unfinished.seconds()).unwrap_or_default());
         let mut record = unfinished.record.clone();
         record.gpus.clone_from(&self.devices);
+        record.params = self.parameters();
         record.notes.push(format!(
             "its host died; another one went on with it at {}",
             super::attempt_record::now().strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -233,6 +236,11 @@ impl Attempt {
     pub fn step(&self) -> Option<String> {
         let progress = lock(&self.progress);
         (!progress.steps.is_empty()).then(|| progress.steps.join("/"))
+    }
+
+    /// The parameters that it runs with, what policies changed for it included.
+    pub fn parameters(&self) -> Map<String, Value> {
+        parameters(&self.session, &self.overrides)
     }
 
     /// A value for a parameter that a policy set for this attempt.
@@ -368,6 +376,16 @@ impl Attempt {
     pub fn newest_checkpoint(&self) -> Result<ValidCheckpoint, Vec<CheckpointError>> {
         newest_valid(self.session.ledger.read(records::checkpoints))
     }
+}
+
+fn parameters(session: &Session, overrides: &Overrides) -> Map<String, Value> {
+    let declared = session.parameters();
+    let mut values: Map<String, Value> = declared
+        .iter()
+        .map(|(name, parameter)| (name.into(), parameter.value.clone()))
+        .collect();
+    values.extend(overrides.params.clone());
+    values
 }
 
 /// Why a phase could not be declared from inside another.

@@ -263,7 +263,7 @@ impl Attempt {
         if entry.end.is_none() {
             let pid = entry.process.pid;
             self.session.observer.note(&format!(
-                "{phase}: waiting for what the last host had started as process {pid}: {shown}"
+                "{phase}: waiting for what the last host had started as process {pid}, and its result: {shown}"
             ));
             let from = std::fs::metadata(&entry.log).map_or(entry.log_start, |log| log.len());
             self.session.observer.command_started(phase, shown, &entry.log, from);
@@ -348,9 +348,21 @@ impl Attempt {
         }
     }
 
-    /// Writes the line that says what follows, and tells the record of a log that is new to this attempt. Returns where
-    /// the command's own output will begin.
+    /// Writes the line that says what follows. Returns where the command's own output will begin.
     fn open_log(&self, log: &Path, shown: &str) -> std::io::Result<u64> {
+        self.write_log(log, &format!("$ {shown}\n"))
+    }
+
+    /// Writes what the script says into the phase's log. It is shown elsewhere, too: a log that cannot be written is no failure.
+    pub fn log_line(&self, text: &str) {
+        let live = self.session.mode == Mode::Live && !self.is_replayed();
+        if let Some(directory) = self.session.directory.path().ok().filter(|_| live) {
+            let _ = self.write_log(&self.log_path(&directory, None), &format!("{text}\n"));
+        }
+    }
+
+    /// Appends lines of jumar's own to a log, and tells the record of one that is new to this attempt. Returns where they end.
+    fn write_log(&self, log: &Path, lines: &str) -> std::io::Result<u64> {
         if let Some(parent) = log.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -367,22 +379,22 @@ impl Attempt {
             }
             first
         };
-        let mut head = String::new();
+        let mut text = String::new();
         if first && self.number > 1 {
-            head = format!(
+            text = format!(
                 "--- attempt {} · {} ---\n",
                 self.number,
                 jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S")
             );
         }
-        head.push_str(&format!("$ {shown}\n"));
-        file.write_all(head.as_bytes())?;
+        text.push_str(lines);
+        file.write_all(text.as_bytes())?;
         if first {
             let noted = records::attempt_noted(&self.phase.name, self.number, &self.record());
             // The record of a log is for reading it later; a state that cannot be written will say so at the completion.
             let _ = self.session.ledger.commit(noted);
         }
-        Ok(start + head.len() as u64)
+        Ok(start + text.len() as u64)
     }
 }
 

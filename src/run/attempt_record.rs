@@ -2,8 +2,9 @@
 
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::Failure;
+use super::{Advice, Failure};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub enum AttemptOutcome {
 pub struct AttemptRecord {
     /// How it ended.
     pub outcome: AttemptOutcome,
+    /// The phase's number, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_number: Option<i64>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -52,6 +56,9 @@ pub struct AttemptRecord {
     /// Whether a step or a checkpoint was recorded before it failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub advanced: bool,
+    /// What usually helps against its failure.
+    #[serde(default, skip_serializing_if = "Advice::is_empty")]
+    pub advice: Advice,
     /// The largest resident set of its commands, in KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rss: Option<u64>,
@@ -64,6 +71,9 @@ pub struct AttemptRecord {
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
+    /// The parameters that it runs with, what a policy changed for it included.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
     /// What else there is to know of it, a line each: that another host went on with it, say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -74,6 +84,7 @@ impl AttemptRecord {
     pub fn begin() -> AttemptRecord {
         AttemptRecord {
             outcome: AttemptOutcome::Running,
+            phase_number: None,
             started: now(),
             ended: None,
             seconds: None,
@@ -83,10 +94,12 @@ impl AttemptRecord {
             signal: None,
             step: None,
             advanced: false,
+            advice: Advice::default(),
             max_rss: None,
             cpu: None,
             gpus: vec![],
             logs: vec![],
+            params: Map::new(),
             notes: vec![],
         }
     }
@@ -107,6 +120,7 @@ impl AttemptRecord {
         self.signal = failure.signal;
         self.step.clone_from(&failure.step);
         self.advanced = failure.advanced;
+        self.advice.clone_from(&failure.advice);
         self.max_rss = failure.max_rss.or(self.max_rss);
         self
     }

@@ -62,8 +62,8 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
     Ok(())
 }
 
-/// Takes a run up again: what was in progress is pending unless it is `unfinished`, phases that are new in the plan are added,
-/// parameters are as they are now. Returns what there is to say about it.
+/// Takes a run up again: what was in progress is pending unless it is `unfinished`, phases that are new in the plan are added.
+/// Parameters that have changed are recorded when the first attempt begins. Returns what there is to say about it.
 ///
 /// # Errors
 /// [`StateError`] when it cannot be written.
@@ -89,7 +89,7 @@ pub fn reopen_run(
         script: script.map(|s| s.name).unwrap_or_default(),
         script_hash: script.map(|s| s.hash).unwrap_or_default(),
     };
-    let resumed = records::run_resumed(store.state(), &birth, &session.plan(), &drafted, &session.parameters());
+    let resumed = records::run_resumed(store.state(), &birth, &session.plan(), &drafted);
     store.commit(resumed)?;
     if let Some(script) = script {
         keep_script(&store, script);

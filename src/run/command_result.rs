@@ -115,7 +115,7 @@ impl Attempt {
             ),
             (true, ..) => format!("stopped after {:.1} s: its time was over", exit.seconds),
             (false, Some(code), _) => format!("ended with status {code}"),
-            (false, None, signal) => format!("ended by signal {}", signal.unwrap_or(0)),
+            (false, None, signal) => format!("ended by {}", exec::signal_name(signal.unwrap_or(0))),
         };
         let mut before = if failed {
             // Captured output has joined the log after the end.
@@ -127,7 +127,8 @@ impl Attempt {
         };
         let tail = before.split_off(before.len().saturating_sub(TAIL_LINES));
         let message = match tail.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()) {
-            Some(last) if !timed_out && !stalled => format!("{ended}: {}", shortened(last)),
+            // What a program said before somebody ended it from outside is not why it ended.
+            Some(last) if code.is_some() && !timed_out && !stalled => format!("{ended}: {}", shortened(last)),
             _ => ended,
         };
         let evidence = failed.then_some(Evidence {

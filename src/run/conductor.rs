@@ -38,7 +38,7 @@ pub struct PhaseReport {
     pub standing: Standing,
     /// Whether it ran in this walk.
     pub ran: bool,
-    /// How long its attempts in this walk took, in seconds.
+    /// How long its last attempt took, in seconds.
     pub seconds: f64,
     /// How many attempts it has had in all.
     pub attempts: u32,

@@ -67,12 +67,30 @@ pub struct Failure {
     pub params: Map<String, Value>,
     /// What a policy had changed in the environment for this attempt.
     pub env: Map<String, Value>,
-    /// What usually helps, one line each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hints: Vec<String>,
+    /// What usually helps.
+    #[serde(default, skip_serializing_if = "Advice::is_empty")]
+    pub advice: Advice,
     /// The script's own error drawn for a terminal, when the script itself was at fault.
     #[serde(skip)]
     pub diagnostic: Option<String>,
+}
+
+/// What usually helps against a failure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    /// For people, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+    /// Variables that the command that resumes is given.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub variables: Map<String, Value>,
+}
+
+impl Advice {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self == &Advice::default()
+    }
 }
 
 /// Why a body did not return a value.

@@ -39,6 +39,12 @@ pub enum LocateError {
         /// What it could be.
         candidates: Vec<String>,
     },
+    /// A script is no run.
+    #[error("{asked} is a script, not a run")]
+    Script {
+        /// What was asked for.
+        asked: String,
+    },
     /// A directory without a state file.
     #[error("{} has no {STATE_FILE}", directory.display())]
     NoStateFile {
@@ -67,6 +73,9 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         } else {
             Err(LocateError::NoStateFile { directory: path.into() })
         };
+    }
+    if path.extension().is_some_and(|extension| extension == "rhai") {
+        return Err(LocateError::Script { asked: asked.into() });
     }
     if path.symlink_metadata().is_ok() {
         let parent = path

@@ -43,7 +43,7 @@ pub use checkpoint_watch::CheckpointJudge;
 pub use command_result::CommandResult;
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
 pub use directory::{RunDirectory, RunDirectoryError};
-pub use failure::{Evidence, Failure, Problem};
+pub use failure::{Advice, Evidence, Failure, Problem};
 pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
@@ -52,7 +52,8 @@ pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
 pub use records::{
-    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, metric_directions, recorded_parameters, recorded_results,
+    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, recorded_parameters,
+    recorded_results,
 };
 pub use recovery::{Decision, Overrides};
 pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_checkpoint};

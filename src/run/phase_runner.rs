@@ -10,7 +10,7 @@ use super::resume::{UnfinishedAttempt, end_unfinished};
 use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
-use crate::state::PhaseStatus;
+use crate::state::{Event, PhaseStatus};
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
@@ -37,6 +37,8 @@ pub(super) struct PhaseRunner {
     memory: Option<MemoryBefore>,
     stop: StopSignal,
     attempts: u32,
+    /// How long the last attempt took, as it is recorded.
+    seconds: f64,
     /// Failures in this walk that count against limits: preemptions do not.
     counted: u32,
     aborted: Option<String>,
@@ -58,20 +60,20 @@ impl PhaseRunner {
             devices,
             stop,
             attempts: 0,
+            seconds: 0.0,
             counted: 0,
             aborted: None,
         }
     }
 
     pub(super) fn run(mut self, bodies: &dyn Bodies) -> End {
-        let began = Instant::now();
         let outcome = self.attempt_until_over(bodies);
         if !self.devices.is_empty() {
             self.session.gpus().give_back(std::mem::take(&mut self.devices));
         }
         End {
             outcome,
-            seconds: began.elapsed().as_secs_f64(),
+            seconds: self.seconds,
             attempts: self.attempts,
             aborted: self.aborted,
         }
@@ -99,10 +101,15 @@ impl PhaseRunner {
         if !self.devices.is_empty() {
             self.memory = MemoryBefore::of(&self.devices, &self.stop);
         }
+        let mut is_first = true;
         loop {
             self.attempts += 1;
             self.session.ledger.reserve()?;
-            let attempt = self.begin(unfinished.take(), std::mem::take(&mut fresh))?;
+            let attempt = self.begin(
+                unfinished.take(),
+                std::mem::take(&mut fresh),
+                std::mem::take(&mut is_first),
+            )?;
             self.session.observer.phase_started(&name, attempt.number);
             let outcome = match bodies.run(&attempt) {
                 Err(Problem::State(error)) => Err(Problem::State(error)),
@@ -111,12 +118,12 @@ impl PhaseRunner {
             };
             match outcome {
                 Ok(value) => {
-                    let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
+                    let record = self.ended(&attempt, AttemptOutcome::Completed);
                     self.session.ledger.update(|s| {
                         records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
                     })?;
                     attempt.book.discard();
-                    self.session.observer.phase_completed(&name, attempt.seconds());
+                    self.session.observer.phase_completed(&name, self.seconds);
                     return Ok(Standing::Completed);
                 }
                 Err(Problem::Failed(failure)) => match self.recover(bodies, &attempt, *failure)? {
@@ -124,12 +131,12 @@ impl PhaseRunner {
                     Next::Over(standing) => return Ok(standing),
                 },
                 Err(Problem::Interrupted) => {
-                    let record = attempt.record().end(AttemptOutcome::Interrupted, attempt.seconds());
+                    let record = self.ended(&attempt, AttemptOutcome::Interrupted);
                     self.session
                         .ledger
                         .commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
                     attempt.book.discard();
-                    self.session.observer.phase_interrupted(&name, attempt.seconds());
+                    self.session.observer.phase_interrupted(&name, self.seconds);
                     return Err(Problem::Interrupted);
                 }
                 Err(state) => return Err(state),
@@ -137,22 +144,42 @@ impl PhaseRunner {
         }
     }
 
+    /// The record of an attempt that ends now. What is said of its time is what is recorded.
+    fn ended(&mut self, attempt: &Attempt, outcome: AttemptOutcome) -> AttemptRecord {
+        let record = attempt.record().end(outcome, attempt.seconds());
+        self.seconds = record.seconds.unwrap_or_default();
+        record
+    }
+
     /// Begins the next attempt, or goes on with one whose host has died; its record is durable when this returns.
-    fn begin(&self, unfinished: Option<UnfinishedAttempt>, fresh: bool) -> Result<Arc<Attempt>, Problem> {
+    fn begin(
+        &self,
+        unfinished: Option<UnfinishedAttempt>,
+        fresh: bool,
+        is_first: bool,
+    ) -> Result<Arc<Attempt>, Problem> {
         let name = &self.phase.name;
         let ledger = &self.session.ledger;
+        let mut overrides = ledger.read(|s| records::overrides(s, name));
+        if is_first {
+            // What a person says now counts more than what a policy decided under an earlier host.
+            let parameters = self.session.parameters();
+            let was_changed = |name: &str| parameters.get(name).is_some_and(|p| p.changed_from.is_some());
+            overrides.params.retain(|name, _| !was_changed(name));
+        }
         let mut attempt = Attempt::new(
             Arc::clone(&self.session),
             Arc::clone(&self.phase),
             self.attempts,
-            ledger.read(|s| records::overrides(s, name)),
+            overrides,
             self.devices.clone(),
         );
         attempt.stop = self.stop.clone();
         let attempt = match unfinished {
             Some(unfinished) => {
                 let attempt = attempt.continued(unfinished);
-                ledger.commit(records::attempt_continued(name, attempt.number, &attempt.record()))?;
+                let continued = records::attempt_continued(name, attempt.number, &attempt.record());
+                ledger.commit(self.with_parameters(continued))?;
                 attempt
             }
             None => {
@@ -160,26 +187,37 @@ impl PhaseRunner {
                     Some(private) => attempt.noted(&private),
                     None => attempt,
                 };
-                ledger.update(|s| records::attempt_started(s, name, attempt.number, &attempt.record(), fresh))?;
+                ledger.update(|s| {
+                    let started = records::attempt_started(s, name, attempt.number, &attempt.record(), fresh);
+                    self.with_parameters(started)
+                })?;
                 attempt
             }
         };
         Ok(Arc::new(attempt))
     }
 
+    /// What nothing has run with is not recorded as if something had.
+    fn with_parameters(&self, event: Event) -> Event {
+        if self.session.parameters_begin_to_count() {
+            records::with_parameters(event, &self.session.parameters())
+        } else {
+            event
+        }
+    }
+
     /// The failure is on disk before anybody is asked what to do about it.
     fn recover(&mut self, bodies: &dyn Bodies, attempt: &Arc<Attempt>, mut failure: Failure) -> Result<Next, Problem> {
-        let name = &self.phase.name;
+        let phase = Arc::clone(&self.phase);
+        let name = &phase.name;
         failure.attempt = attempt.number;
-        failure.seconds = attempt.seconds();
+        let record = self.ended(attempt, AttemptOutcome::Failed);
+        failure.seconds = self.seconds;
         self.counted += u32::from(failure.kind != PREEMPTED);
         failure.count = self.counted;
         failure.advanced = attempt.has_advanced();
         failure.checkpoint = attempt.newest_checkpoint().ok().map(|found| found.manifest.path);
-        let record = attempt
-            .record()
-            .end(AttemptOutcome::Failed, failure.seconds)
-            .because(&failure);
+        let record = record.because(&failure);
         self.session
             .ledger
             .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;

@@ -36,6 +36,12 @@ pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
         .collect()
 }
 
+/// Whether a phase is pending because its last attempt was stopped.
+pub fn is_interrupted(state: &State, phase: &str) -> bool {
+    let last = || attempts(state, phase).pop().map(|record| record.outcome);
+    state.phase(phase) == Some(PhaseStatus::Pending) && last() == Some(AttemptOutcome::Interrupted)
+}
+
 /// Whether a phase that is not completed now was completed before: somebody wants it done anew.
 pub(super) fn was_completed_before(state: &State, phase: &str) -> bool {
     attempts(state, phase)
@@ -132,15 +138,9 @@ pub(super) fn run_created(
     with_parameters(event, parameters)
 }
 
-/// A run goes on: phases that are new in the plan, and parameters as they are now. A file without a version, which somebody made by
+/// A run goes on: phases that are new in the plan. A file without a version, which somebody made by
 /// hand, is given what a new run's has; of the bash runner's only the identity is missing.
-pub(super) fn run_resumed(
-    state: &State,
-    birth: &Birth<'_>,
-    plan: &Plan,
-    drafted: &[crate::state::Change],
-    parameters: &Parameters,
-) -> Event {
+pub(super) fn run_resumed(state: &State, birth: &Birth<'_>, plan: &Plan, drafted: &[crate::state::Change]) -> Event {
     let mut event = Event::new("resumed");
     let by_hand = state.get("metadata", "version").is_none();
     let is_missing = |section: &str, key: &str| state.get(section, key).is_none();
@@ -160,11 +160,11 @@ pub(super) fn run_resumed(
         event = event.set("phases", &phase.name, PhaseStatus::Pending.as_str());
     }
     event.changes.extend(drafted.iter().cloned());
-    with_parameters(event, parameters)
+    event
 }
 
 /// The parameters, and where those came from that are not the script's own. A value taken from the record keeps the source it had.
-fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
+pub(super) fn with_parameters(mut event: Event, parameters: &Parameters) -> Event {
     use crate::plan::ParameterSource::{Default, Recorded};
     for (name, parameter) in parameters.iter() {
         event = event.set("params", name, encode(&parameter.value));
@@ -411,6 +411,17 @@ pub(super) fn checkpoint(state: &State, phase: &str, manifest: &Manifest) -> Eve
     Event::new("checkpoint")
         .set("checkpoints", "checkpoint_path", &manifest.path)
         .set("checkpoints", format!("{phase}.checkpoint.{next}"), json(manifest))
+}
+
+/// What recorded the newest checkpoint: a phase, or in its place what says that a person gave it.
+pub(super) fn newest_checkpoint_maker(state: &State) -> Option<String> {
+    let path = state.get("checkpoints", "checkpoint_path")?;
+    let made = state.section("checkpoints").filter_map(|(key, text)| {
+        let (maker, _) = key.split_once(".checkpoint.")?;
+        let manifest: Manifest = serde_json::from_str(text).ok()?;
+        (manifest.path == path).then(|| (manifest.at, maker.to_string()))
+    });
+    made.max().map(|(_, maker)| maker)
 }
 
 /// The checkpoints of a run, newest last; a bash runner's file has only a path.

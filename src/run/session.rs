@@ -1,6 +1,7 @@
 //! What all phases of one run share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
@@ -45,6 +46,7 @@ pub struct Session {
     environment: Mutex<IndexMap<String, Option<String>>>,
     gpus: OnceLock<GpuPool>,
     unfinished: Mutex<Unfinished>,
+    parameters_count: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,6 +78,7 @@ impl Session {
             environment: Mutex::default(),
             gpus: OnceLock::new(),
             unfinished: Mutex::default(),
+            parameters_count: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +91,12 @@ impl Session {
         self.ledger.update(|state| records::checkpoint(state, GIVEN, manifest))
     }
 
+    /// The phase that recorded the newest checkpoint; `None` when none is recorded, or a person gave it.
+    pub fn checkpoint_maker(&self) -> Option<String> {
+        let maker = self.ledger.read(records::newest_checkpoint_maker)?;
+        self.plan().get(&maker).map(|phase| phase.name.clone())
+    }
+
     /// The plan. Do not hold it while a script runs.
     pub fn plan(&self) -> MutexGuard<'_, Plan> {
         lock(&self.plan)
@@ -96,6 +105,12 @@ impl Session {
     /// The parameters. Do not hold them while a script runs.
     pub fn parameters(&self) -> MutexGuard<'_, Parameters> {
         lock(&self.parameters)
+    }
+
+    /// Says that something begins that runs with the parameters; true the first time. From then on they are the run's own, and an
+    /// edit by hand is for the next resume.
+    pub(super) fn parameters_begin_to_count(&self) -> bool {
+        !self.parameters_count.swap(true, Ordering::Relaxed)
     }
 
     /// What the script has set in the environment of all commands; `None` removes a variable.

@@ -179,6 +179,11 @@ impl ScriptError {
         ))
     }
 
+    /// Whether every line that led to it is jumar's own.
+    pub fn is_embedded(&self) -> bool {
+        self.frames.iter().all(|frame| frame.source.starts_with('<'))
+    }
+
     /// The error in one line: `file:line:column: message`.
     pub fn one_line(&self) -> String {
         match self.place() {

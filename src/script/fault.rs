@@ -62,7 +62,10 @@ thread_local! {
 /// A parameter cannot be declared. A value that does not fit is remembered: not the script is wrong but its caller.
 pub(super) fn raise_parameter_error(error: ParameterError) -> Box<EvalAltResult> {
     let raised = mistake(error.to_string());
-    if matches!(error, ParameterError::WrongType { .. } | ParameterError::NoValue { .. }) {
+    if matches!(
+        error,
+        ParameterError::WrongType { .. } | ParameterError::NoValue { .. } | ParameterError::Refused { .. }
+    ) {
         BAD_VALUE.with(|slot| *slot.borrow_mut() = Some(error));
     }
     raised

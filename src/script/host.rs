@@ -269,8 +269,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
                 message: drawn.one_line(),
                 ..Failure::default()
             });
-        // A command is its own place; what a primitive refused is not found again without the line that asked for it.
-        if failure.command.is_none() {
+        // A command is its own place; what a primitive refused is not found again without the line that asked for it, unless that
+        // line is jumar's own: nobody can change it.
+        let is_ours = drawn.is_embedded() && failure.kind != "script";
+        if failure.command.is_none() && !is_ours {
             failure.diagnostic = Some(drawn.render(false));
         }
         if attempt.session.rehearsal.is_some() && failure.command.is_none() {
@@ -290,21 +292,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         failure.phase.clone_from(&attempt.phase.name);
         failure.step = failure.step.or_else(|| attempt.failed_step());
         failure.attempt = attempt.number;
-        failure.params = self.params(attempt);
-        failure.hints = advice(self.shared, self.context, &failure);
+        failure.params = attempt.parameters();
+        failure.advice = advice(self.shared, self.context, &failure);
         failure.env.clone_from(&attempt.overrides.env);
         Problem::Failed(Box::new(failure))
-    }
-
-    fn params(&self, attempt: &Attempt) -> serde_json::Map<String, Value> {
-        let mut params: serde_json::Map<String, Value> = attempt
-            .session
-            .parameters()
-            .iter()
-            .map(|(n, p)| (n.to_string(), p.value.clone()))
-            .collect();
-        params.extend(attempt.overrides.params.clone());
-        params
     }
 
     fn ask(&self, policy: &FnPtr, failure: &Failure) -> Result<Decision, String> {

@@ -398,7 +398,7 @@ impl Store {
                     let aside = self.view.keep_aside(bytes)?;
                     self.skeleton.get_or_insert(text);
                     self.notes.push(format!(
-                        "{why}\n  kept as {}; the state file was written anew without it",
+                        "warning: {why}\n  the whole edit was set aside as {}; the state file is written anew without it",
                         aside.display()
                     ));
                     self.stale = true;

@@ -19,6 +19,8 @@ pub struct Living {
     /// Its command line, its words separated by blanks.
     pub command: String,
     started: u64,
+    /// The process that started it.
+    parent: i32,
     /// The ids of the commands that it is part of, joined by slashes.
     mark: String,
 }
@@ -33,11 +35,17 @@ pub fn living_with(variables: &[(&str, &str)]) -> Vec<Living> {
             .iter()
             .all(|(name, value)| process_table::environment_variable(p.pid, name) == Variable::Value((*value).into()))
     });
-    marked.map(|p| Living::of(p.pid, p.started)).collect()
+    marked.map(|p| Living::of(p.pid, p.started, p.parent)).collect()
+}
+
+/// Of these processes those that none of the others started: what a person would call the command.
+pub fn topmost(living: &[Living]) -> Vec<&Living> {
+    let is_below = |process: &&Living| living.iter().any(|other| other.pid == process.parent);
+    living.iter().filter(|process| !is_below(process)).collect()
 }
 
 impl Living {
-    fn of(pid: i32, started: u64) -> Living {
+    fn of(pid: i32, started: u64, parent: i32) -> Living {
         let mark = match process_table::environment_variable(pid, COMMAND_ID_VARIABLE) {
             Variable::Value(mark) => mark,
             Variable::Missing | Variable::Unreadable => String::new(),
@@ -46,13 +54,14 @@ impl Living {
             pid,
             command: command_line(pid),
             started,
+            parent,
             mark,
         }
     }
 
     /// The process of that name, if it still runs.
     pub fn named(process: ProcessName) -> Option<Living> {
-        let living = Living::of(process.pid, process.started);
+        let living = Living::of(process.pid, process.started, 0);
         living.is_alive().then_some(living)
     }
 

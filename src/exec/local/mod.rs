@@ -29,6 +29,6 @@ mod tests;
 
 pub use capture::CAPTURE_LIMIT;
 pub use keeper::{KEEPER_ARGUMENT, Keeping, keep, settle};
-pub use living::{Living, living_with};
+pub use living::{Living, living_with, topmost};
 pub use look_up::{LOOK_UP_LIMIT, LookUp, look_up};
 pub use runner::{DEFAULT_GRACE, Local};

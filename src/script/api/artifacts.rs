@@ -1,8 +1,9 @@
 //! `bundled(name)`: programs that come with jumar, unpacked where a run can start them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::Module;
 
@@ -33,8 +34,13 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
             let directory = run.join(".experiment_state.d").join(name);
             if known.session.mode == Mode::Live && current::attempt().is_some() {
                 unpack(&directory, files).map_err(|e| {
+                    let kind = match e.kind() {
+                        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "disk_full",
+                        ErrorKind::PermissionDenied => "permission",
+                        _ => "script",
+                    };
                     raise(
-                        "disk_full",
+                        kind,
                         format!("cannot unpack `{name}` into {}: {e}", directory.display()),
                     )
                 })?;
@@ -46,6 +52,9 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
 
 /// Writes what is missing or different; a file that another phase runs just now is replaced, never written into.
 fn unpack(directory: &Path, files: &[(&str, &str)]) -> std::io::Result<()> {
+    // Phases side by side ask for the same bundle; a run has one host.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, text) in files {
         let path = directory.join(name);
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {

@@ -103,10 +103,12 @@ fn newest() -> Outcome<String> {
             let why = faults
                 .first()
                 .map_or_else(|| "no checkpoint has been recorded".to_string(), ToString::to_string);
-            Err(raise(
-                "not_found",
-                format!("{why}; run the phase that makes it, or give one with --checkpoint PATH"),
-            ))
+            let again = match attempt.session.checkpoint_maker() {
+                Some(phase) => format!("`jumar resume --rerun {phase}` makes it again"),
+                None => "run the phase that makes it".into(),
+            };
+            let elsewhere = "or give one with --checkpoint PATH";
+            Err(raise("not_found", format!("{why}; {again}, {elsewhere}")))
         }
     }
 }

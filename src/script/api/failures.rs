@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rhai::{AST, Array, Dynamic, Map, Module, NativeCallContext, Scope};
 
 use super::{Outcome, define};
-use crate::run::{Evidence, Failure};
+use crate::run::{Advice, Evidence, Failure};
 use crate::script::embedded::standard_module;
 use crate::script::fault::{failure_map, mistake};
 use crate::script::shared::Shared;
-use crate::script::values::from_data;
+use crate::script::values::{from_data, to_data};
 
 const ADD: &str = "Adds a pattern of your own: a failed command whose last lines of output match the regular expression is of that `kind`.
 Patterns that were added are asked before those of `std/failures`, in the order in which they were added. Throws when the expression is none.";
@@ -64,15 +64,16 @@ pub(super) fn classify(shared: &Shared, context: &NativeCallContext, evidence: &
 }
 
 /// What usually helps, as `advice` in `std/failures` has it. No advice is better than an error about advice.
-pub(in crate::script) fn advice(shared: &Shared, context: &NativeCallContext, failure: &Failure) -> Vec<String> {
+pub(in crate::script) fn advice(shared: &Shared, context: &NativeCallContext, failure: &Failure) -> Advice {
     let Ok(judge) = judge(shared, context) else {
-        return vec![];
+        return Advice::default();
     };
-    let lines = context
+    let given = context
         .engine()
-        .call_fn::<Array>(&mut Scope::new(), judge, "advice", (failure_map(failure),))
+        .call_fn::<Map>(&mut Scope::new(), judge, "advice", (failure_map(failure),))
         .unwrap_or_default();
-    lines.into_iter().map(|line| line.to_string()).collect()
+    let data = to_data(&given.into()).unwrap_or_default();
+    serde_json::from_value(data).unwrap_or_default()
 }
 
 fn judge<'a>(shared: &'a Shared, context: &NativeCallContext) -> Outcome<&'a AST> {

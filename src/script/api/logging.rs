@@ -13,29 +13,37 @@ use crate::script::shared::Shared;
 type Say = fn(&dyn Observer, &str);
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
-    let says: [(&str, &str, Say); 3] = [
+    let says: [(&str, &str, &str, Say); 3] = [
         (
             "log_info",
-            "Shows a line to the user, on standard error. A dry run does not show what a phase would say.",
+            "",
+            "Shows a line to the user, on standard error, and writes it into the phase's log. A dry run does not show what a phase would say.",
             |observer, text| observer.note(text),
         ),
         (
             "log_warn",
-            "Shows a warning to the user, on standard error.",
+            "warning: ",
+            "Shows a warning to the user, on standard error, and writes it into the phase's log.",
             |observer, text| observer.warn(text),
         ),
         (
             "log_error",
-            "Shows an error to the user, on standard error. The phase goes on; `throw` ends it.",
+            "error: ",
+            "Shows an error to the user, on standard error, and writes it into the phase's log. The phase goes on; `throw` ends it.",
             |observer, text| observer.error(text),
         ),
     ];
-    for (name, docs, say) in says {
+    for (name, mark, docs, say) in says {
         let known = Arc::clone(shared);
         define(module, name, &["message: ?", "()"], docs, move |message: Dynamic| {
             let imagined = known.session.mode == Mode::Dry && current::with(|attempt| attempt.is_some());
-            if !imagined {
-                say(&*known.session.observer, &message.to_string());
+            if imagined {
+                return;
+            }
+            let text = message.to_string();
+            say(&*known.session.observer, &text);
+            if let Some(attempt) = current::attempt() {
+                attempt.log_line(&format!("{mark}{text}"));
             }
         });
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rhai::{Dynamic, Module};
 
 use super::{Outcome, define};
+use crate::plan::ParameterError;
 use crate::script::current;
 use crate::script::fault::{mistake, raise_parameter_error};
 use crate::script::shared::Shared;
@@ -19,6 +20,9 @@ const VALUE: &str = "The value of a parameter that was declared before. Inside a
 const SOURCE: &str = "Where a declared parameter's value came from: \"option\", \"-p\", \"file …\", \"environment NAME\", \"recorded\" or \"default\". Throws for an unknown name.";
 
 const NEEDS: &str = "Says that the script must declare a parameter of this name, at the latest when its top level has come to its end: for modules that are given the name of one.";
+
+const REFUSE: &str = "Refuses to begin, while planning: a value that somebody gave makes no sense, and the script is not at fault. Said without a line of the script, as any
+mistake on the command line is; exit code 2. Inside a phase it fails the phase, as `throw` does.";
 
 pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
@@ -41,6 +45,9 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
         DECLARE,
         move |name: &str, default: Dynamic, help: &str| declare(&known, name, default, Some(help)),
     );
+    define(module, "refuse", &["why: string", "()"], REFUSE, |why: &str| {
+        refuse(why)
+    });
     let known = Arc::clone(shared);
     define(
         module,
@@ -67,6 +74,13 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
             }
         },
     );
+}
+
+fn refuse(why: &str) -> Outcome<()> {
+    if current::attempt().is_some() {
+        return Err(mistake(why));
+    }
+    Err(raise_parameter_error(ParameterError::Refused { why: why.into() }))
 }
 
 fn unknown(name: &str, near: Option<String>) -> Box<rhai::EvalAltResult> {

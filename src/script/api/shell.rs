@@ -8,7 +8,7 @@ use rhai::{Array, Dynamic, FnPtr, Map, Module, NativeCallContext};
 use super::failures::classify;
 use super::options::{Options, words_of};
 use super::{Outcome, define};
-use crate::exec::{ExecError, Program, Status, Stdin, Stopped, look_up};
+use crate::exec::{ExecError, Program, Status, Stdin, Stopped, look_up, signal_name};
 use crate::run::{CheckpointJudge, CommandRequest, CommandResult, Failure};
 use crate::script::current;
 use crate::script::fault::{failure_map, mistake, raise, raise_map, raise_problem, stop};
@@ -216,7 +216,7 @@ fn capture(shared: &Shared, program: Program, options: Map) -> Outcome<String> {
                 }
                 (Some(Stopped::Interrupted), _) => return Err(stop()),
                 (None, Status::Code(code)) => format!("ended with status {code}"),
-                (None, Status::Signal(signal)) => format!("ended by signal {signal}"),
+                (None, Status::Signal(signal)) => format!("ended by {}", signal_name(signal)),
             };
             Err(raise("exit", format!("capture: `{shown}` {ended}{said}")))
         }
