@@ -63,6 +63,8 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
+    /// Say by hand how phases stand: pending, completed, skipped or failed
+    Mark(MarkArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Print a completion script for a shell
@@ -80,6 +82,7 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
@@ -208,6 +211,35 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct MarkArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Phases, by name, or patterns like 'eval_*'
+    #[arg(value_name = "PHASE", required = true)]
+    pub phases: Vec<String>,
+    /// How they stand from now on
+    #[arg(long = "as", value_name = "STATE")]
+    pub status: MarkStatus,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// What a person may say of a phase. That one is running is for the run to say.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum MarkStatus {
+    /// It is to run (again)
+    Pending,
+    /// It is done and does not run again
+    Completed,
+    /// It is left out; what waits for it goes on
+    Skipped,
+    /// It went wrong; a resume tries it again
+    Failed,
 }
 
 #[derive(Args, Debug)]

@@ -9,6 +9,7 @@ mod error;
 mod exit_code;
 mod launch;
 mod logs;
+mod mark;
 mod outcome;
 mod parameter_file;
 mod plan_view;
@@ -59,6 +60,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
         Command::ExitCodes => {

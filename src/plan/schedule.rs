@@ -151,7 +151,9 @@ impl Schedule {
     /// How many phases wait and were asked for.
     pub fn waiting(&self) -> usize {
         let asked = self.standing.iter().zip(&self.selected);
-        asked.filter(|&(s, selected)| *selected && *s == Standing::Waiting).count()
+        asked
+            .filter(|&(s, selected)| *selected && *s == Standing::Waiting)
+            .count()
     }
 
     /// How a phase stands.

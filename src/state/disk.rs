@@ -131,7 +131,15 @@ impl Replacement {
     /// # Errors
     /// [`StateError::Io`]; the file is as it was.
     pub(super) fn write(target: &Path, bytes: &[u8]) -> Result<Self, StateError> {
-        let beside = hidden_sibling(target, "tmp");
+        Replacement::write_beside(target, "tmp", bytes)
+    }
+
+    /// The same under a name that the caller chooses.
+    ///
+    /// # Errors
+    /// As [`Replacement::write`].
+    pub(super) fn write_beside(target: &Path, name: &str, bytes: &[u8]) -> Result<Self, StateError> {
+        let beside = hidden_sibling(target, name);
         let model = fs::metadata(target).ok();
         let mode = if model.is_some() { 0o600 } else { 0o666 };
         let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);

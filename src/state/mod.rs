@@ -8,6 +8,7 @@
 //! This room knows the text of the file and nothing above it: not which sections and keys a pipeline uses
 //! (except the words a phase may have), no scripts, no processes, no terminal.
 
+mod by_hand;
 mod check;
 mod disk;
 mod document;
@@ -23,6 +24,7 @@ mod store;
 pub mod value;
 mod watch;
 
+pub use by_hand::{changes_between, check_text, patch_text, read_text, replace_text};
 pub use error::{StateError, SyntaxError};
 pub use event::{Change, Event, key_problem};
 pub use model::State;

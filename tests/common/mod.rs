@@ -1,6 +1,10 @@
 //! A workplace for tests: a scratch directory, the real binary, and an environment in which only what a test sets is set.
 
-#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file is a crate of its own and uses a part of this"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,7 +30,10 @@ pub struct Ended {
 impl Workplace {
     /// An empty directory and an environment without the parameters of pipelines.
     pub fn new() -> Workplace {
-        Workplace { directory: TempDir::new().expect("a temporary directory"), environment: vec![] }
+        Workplace {
+            directory: TempDir::new().expect("a temporary directory"),
+            environment: vec![],
+        }
     }
 
     /// Sets a variable for all commands that follow.
@@ -62,7 +69,11 @@ impl Workplace {
     /// A command line for jumar, not yet started. Standard input is empty.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jumar"));
-        command.args(arguments).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .stdin(Stdio::null());
         for name in ["PATH", "HOME", "LANG", "TMPDIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -80,7 +91,11 @@ impl Workplace {
 
     /// Starts jumar and does not wait for it.
     pub fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("jumar starts")
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("jumar starts")
     }
 
     /// The only run directory under `runs/`, as a path below the workplace.
@@ -93,7 +108,9 @@ impl Workplace {
     /// All run directories under `runs/`, by name.
     pub fn runs(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path().join("runs")).into_iter().flatten();
-        let mut names: Vec<String> = entries.map(|e| format!("runs/{}", e.expect("an entry").file_name().to_string_lossy())).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| format!("runs/{}", e.expect("an entry").file_name().to_string_lossy()))
+            .collect();
         names.sort();
         names
     }
@@ -153,13 +170,20 @@ impl Ended {
     /// Asserts the exit code, showing what was written when it is another.
     #[track_caller]
     pub fn code(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
     /// Standard output and error with what differs from run to run replaced: times, durations, hashes, the workplace.
     pub fn redacted(&self, workplace: &Workplace) -> String {
-        let text = format!("exit code: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr);
+        let text = format!(
+            "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        );
         redact(&text, workplace)
     }
 }
@@ -170,7 +194,10 @@ pub fn redact(text: &str, workplace: &Workplace) -> String {
     for (pattern, with) in [
         (r"\d{8}_\d{6}(_\d+)?", "[DATE]"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?", "[TIME]"),
-        (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}", "[TIME]"),
+        (
+            r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}",
+            "[TIME]",
+        ),
         (r"\b\d+\.\ds\b", "[SECS]"),
         (r"after \d+\.\d s", "after [SECS]"),
     ] {
@@ -178,4 +205,13 @@ pub fn redact(text: &str, workplace: &Workplace) -> String {
         text = pattern.replace_all(&text, with).into_owned();
     }
     text
+}
+
+/// Sends a signal, named without SIG, to a program that was started.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(sent.expect("kill starts").success(), "SIG{name} was sent");
 }
