@@ -63,6 +63,8 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
+    /// Print one value of a run
+    Eval(EvalArguments),
     /// Say by hand how phases stand: pending, completed, skipped or failed
     Mark(MarkArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
@@ -82,6 +84,7 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Eval(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
@@ -211,6 +214,19 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EvalArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// A Rhai expression: state.phases.train, params, metrics.train.accuracy, a function of the script
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    pub expression: String,
+    /// Print the value as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -46,6 +46,14 @@ impl CliError {
         self
     }
 
+    /// The script's fault, when that is what it is; anything else is the outer error.
+    pub(super) fn into_script(self) -> Result<ScriptError, CliError> {
+        match self {
+            CliError::Script(error) => Ok(*error),
+            other => Err(other),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,

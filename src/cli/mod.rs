@@ -6,9 +6,11 @@ mod args;
 mod check;
 mod completions;
 mod error;
+mod eval;
 mod exit_code;
 mod launch;
 mod logs;
+mod look;
 mod mark;
 mod outcome;
 mod parameter_file;
@@ -60,6 +62,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Eval(eval) => eval::eval(&eval, printer),
         Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),

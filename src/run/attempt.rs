@@ -108,11 +108,6 @@ impl Attempt {
         lock(&self.progress).failed_step.clone()
     }
 
-    /// The recorded result of another phase.
-    pub fn result_of(&self, phase: &str) -> Option<Value> {
-        self.session.ledger.read(|state| records::result(state, phase))
-    }
-
     /// The phases that this attempt declared, and the commands it ran so far: what a replay needs.
     pub(super) fn declarations(&self) -> (Vec<String>, Vec<CommandResult>) {
         let progress = lock(&self.progress);

@@ -35,6 +35,11 @@ impl Ledger {
         }
     }
 
+    /// Begins a draft anew from `state`, whatever was drafted before.
+    pub fn redraft(&self, state: State) {
+        *self.lock() = Inner::Draft { state, changes: vec![] };
+    }
+
     /// Puts the store behind the door: from here on a commit is durable.
     pub fn go_live(&self, store: Store) {
         *self.lock() = Inner::Live(Box::new(store));

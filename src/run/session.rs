@@ -1,11 +1,13 @@
 //! What all phases of one run share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
-use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus};
+use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus, records};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 
@@ -38,6 +40,8 @@ pub struct Session {
     parameters: Mutex<Parameters>,
     environment: Mutex<IndexMap<String, Option<String>>>,
     gpus: OnceLock<GpuPool>,
+    looked_at: AtomicBool,
+    refusal: Mutex<Option<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,6 +71,8 @@ impl Session {
             parameters: Mutex::new(parameters),
             environment: Mutex::default(),
             gpus: OnceLock::new(),
+            looked_at: AtomicBool::new(false),
+            refusal: Mutex::default(),
         }
     }
 
@@ -98,6 +104,31 @@ impl Session {
         // Before the first look at them: nobody has asked yet.
         let _ = self.gpus.set(GpuPool::new(devices));
         there
+    }
+
+    /// From here on nothing is planned or run: somebody looks at what there is.
+    pub fn look_at(&self) {
+        self.looked_at.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody only looks at what there is.
+    pub fn is_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
+    /// Says that the script may not change the state from here on, and why; `None` lifts that.
+    pub fn refuse_writes(&self, why: Option<&str>) {
+        *lock(&self.refusal) = why.map(String::from);
+    }
+
+    /// Why the script may not change the state, if it may not.
+    pub fn write_refusal(&self) -> Option<String> {
+        lock(&self.refusal).clone()
+    }
+
+    /// The recorded result of a phase.
+    pub fn result_of(&self, phase: &str) -> Option<Value> {
+        self.ledger.read(|state| records::result(state, phase))
     }
 
     /// The run directory from everywhere, whatever the working directory of a command.

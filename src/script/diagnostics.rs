@@ -113,7 +113,7 @@ impl ScriptError {
             }
         }
         frames.reverse();
-        let (message, helps) = words(root(error), engine);
+        let (message, helps) = words(root(error), engine, shared);
         ScriptError {
             message,
             helps,
@@ -228,7 +228,7 @@ pub(super) fn span(text: &str, at: Position) -> Range<usize> {
 }
 
 /// What an error means, in words of jumar's scripts, and what to do about it.
-fn words(error: &EvalAltResult, engine: Option<&Engine>) -> (String, Vec<String>) {
+fn words(error: &EvalAltResult, engine: Option<&Engine>, shared: &Shared) -> (String, Vec<String>) {
     match error {
         EvalAltResult::ErrorRuntime(value, _) => {
             let map = value.read_lock::<rhai::Map>();
@@ -244,7 +244,7 @@ fn words(error: &EvalAltResult, engine: Option<&Engine>) -> (String, Vec<String>
                 vec![],
             )
         }
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => function_not_found(signature, engine),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => function_not_found(signature, engine, shared),
         EvalAltResult::ErrorVariableNotFound(name, _) => (format!("no variable is called `{name}`"), vec![]),
         EvalAltResult::ErrorParsing(kind, _) => parse_words(kind),
         EvalAltResult::ErrorModuleNotFound(path, _) => (
@@ -281,7 +281,7 @@ fn parse_words(kind: &ParseErrorType) -> (String, Vec<String>) {
 }
 
 /// Rhai says "not found" for a wrong type as well.
-fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<String>) {
+fn function_not_found(signature: &str, engine: Option<&Engine>, shared: &Shared) -> (String, Vec<String>) {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);
     let bare = name.rsplit("::").next().unwrap_or(name);
     let given = signature
@@ -303,10 +303,13 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         },
         true,
     );
+    let own = shared.functions();
     let overloads: Vec<String> = known
         .iter()
-        .filter(|(n, _)| n == bare && !name.contains("::"))
-        .map(|(n, p)| format!("{n}({})", without_result(p).join(", ")))
+        .map(|(n, p)| (n, without_result(p)))
+        .chain(own.iter().map(|(n, p)| (n, p.as_slice())))
+        .filter(|(n, _)| *n == bare && !name.contains("::"))
+        .map(|(n, p)| format!("{n}({})", p.join(", ")))
         .collect();
     if !overloads.is_empty() {
         let given = if given.is_empty() {
@@ -321,7 +324,7 @@ fn function_not_found(signature: &str, engine: Option<&Engine>) -> (String, Vec<
         helps.dedup();
         return (format!("`{bare}` cannot be called with ({given})"), helps);
     }
-    let near = nearest(bare, known.iter().map(|(n, _)| n.as_str()));
+    let near = nearest(bare, own.iter().chain(&known).map(|(n, _)| n.as_str()));
     (
         format!("no function is called `{name}`"),
         near.map(|n| format!("did you mean `{n}`?")).into_iter().collect(),

@@ -60,15 +60,19 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
 
 fn set_globals(engine: &mut Engine, shared: &Arc<Shared>) {
     let handles: Vec<(&str, Dynamic)> = api::globals(shared);
+    let known = Arc::clone(shared);
     #[expect(
         deprecated,
         reason = "not deprecated but unstable, which is why rhai is pinned exactly"
     )]
-    engine.on_var(move |name, _, _| {
-        Ok(handles
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, handle)| handle.clone()))
+    engine.on_var(move |name, _, context| {
+        if let Some((_, handle)) = handles.iter().find(|(n, _)| *n == name) {
+            return Ok(Some(handle.clone()));
+        }
+        if !known.session.is_looked_at() || context.scope().contains(name) {
+            return Ok(None);
+        }
+        Ok(known.lent(name))
     });
     #[expect(
         deprecated,

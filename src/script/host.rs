@@ -77,9 +77,9 @@ impl ScriptSource {
 
 /// A compiled script and the engine for it.
 pub struct Host {
-    shared: Arc<Shared>,
-    engine: Engine,
-    ast: AST,
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) ast: AST,
 }
 
 impl Host {
@@ -96,6 +96,7 @@ impl Host {
             ScriptError::from_rhai(&EvalAltResult::from(error), &source.name, &shared, Some(&engine))
         })?;
         ast.set_source(source.name.as_str());
+        shared.know_functions(&ast);
         Ok(Host { shared, engine, ast })
     }
 
@@ -145,20 +146,22 @@ impl Host {
                 (Err(error), None) => Err(drawn(&error)),
             }
         };
-        thread::scope(|scope| {
-            let worker = thread::Builder::new()
-                .name("script".into())
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, evaluate);
-            let worker =
-                worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
-            worker.join().unwrap_or_else(|_| {
-                Err(ScriptError::plain(
-                    "jumar itself is at fault: it panicked while the script was planning".into(),
-                ))
-            })
-        })
+        on_a_large_stack(evaluate)?
     }
+}
+
+/// Does some work on a thread with room for the interpreter.
+pub(super) fn on_a_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, ScriptError> {
+    thread::scope(|scope| {
+        let worker = thread::Builder::new()
+            .name("script".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let worker = worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
+        worker.join().map_err(|_| {
+            ScriptError::plain("jumar itself is at fault: it panicked while the script was planning".into())
+        })
+    })
 }
 
 /// The script's closures, callable while the evaluation is alive.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rhai::{AST, FnPtr};
+use rhai::{AST, Dynamic, FnPtr};
 
 use super::closures::Libraries;
 use crate::run::{Bodies, Session};
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
     walk: Mutex<Option<Walk>>,
+    lent: Mutex<HashMap<String, Dynamic>>,
+    functions: Mutex<Vec<(String, Vec<String>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,6 +48,8 @@ impl Shared {
             policy: Mutex::default(),
             patterns: Mutex::default(),
             walk: Mutex::default(),
+            lent: Mutex::default(),
+            functions: Mutex::default(),
         }
     }
 
@@ -78,6 +82,28 @@ impl Shared {
     /// The script's own patterns of failure: kind and pattern, in the order in which they were added.
     pub(super) fn patterns(&self) -> MutexGuard<'_, Vec<(String, String)>> {
         lock(&self.patterns)
+    }
+
+    /// Puts values behind names, for lines that are typed in; a variable of the same name comes first.
+    pub(super) fn lend(&self, values: HashMap<String, Dynamic>) {
+        *lock(&self.lent) = values;
+    }
+
+    pub(super) fn lent(&self, name: &str) -> Option<Dynamic> {
+        lock(&self.lent).get(name).cloned()
+    }
+
+    /// Remembers the names and parameters of a script's own functions, for suggestions.
+    pub(super) fn know_functions(&self, ast: &AST) {
+        let named = ast.iter_functions().filter(|f| !f.name.starts_with("anon$"));
+        *lock(&self.functions) = named
+            .map(|f| (f.name.to_string(), f.params.iter().map(ToString::to_string).collect()))
+            .collect();
+    }
+
+    /// The script's own functions: name and parameters of each.
+    pub(super) fn functions(&self) -> Vec<(String, Vec<String>)> {
+        lock(&self.functions).clone()
     }
 
     pub(super) fn set_walk(&self, walk: Walk) {

@@ -17,6 +17,7 @@ mod quote;
 mod stream;
 mod style;
 mod table;
+mod value_text;
 
 pub use banner::{Banner, Failure, failure_banner};
 pub use color::ColorChoice;
@@ -29,3 +30,4 @@ pub use quote::shell_quote;
 pub use stream::Captured;
 pub use style::{Tone, paint};
 pub use table::{Align, Cell, Table};
+pub use value_text::value_text;

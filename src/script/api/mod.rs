@@ -28,6 +28,7 @@ pub(super) use failures::advice;
 pub(super) use phase::OPTIONS as PHASE_OPTIONS;
 pub(super) use recovery::decision_of;
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
+pub(super) use state::{as_plain_data, section_handle};
 
 use super::engine::Outcome;
 use super::shared::Shared;

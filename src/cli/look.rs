@@ -1,0 +1,89 @@
+//! Opening a run to look at it: its state, and its script with the plan it declares. Nothing is started, written or locked.
+
+use std::sync::Arc;
+
+use super::error::CliError;
+use super::take_up::{go_to_working_directory, recorded_script};
+use super::watch::Watcher;
+use crate::exec::{Local, StopSignal};
+use crate::plan::{Parameters, Provided};
+use crate::run::{Ledger, Mode, RunDirectory, RunPath, Session, locate, recorded_parameters};
+use crate::script::{Host, Inspector, ScriptError, ScriptSource};
+use crate::state::{State, read, value};
+use crate::ui::Printer;
+
+/// A run that is looked at.
+pub(super) struct Look {
+    /// The session in which its script was planned.
+    pub session: Arc<Session>,
+    /// The script, to be asked.
+    pub inspector: Inspector,
+    /// What kept the script from planning, if something did.
+    pub trouble: Option<ScriptError>,
+}
+
+impl Look {
+    /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
+    pub(super) fn open(asked: Option<&str>, printer: &Printer) -> Result<Look, CliError> {
+        let mut run = locate(asked)?;
+        let state = read(&run.state_file)?;
+        let source = recorded_script(&run, &state, None, printer);
+        go_to_working_directory(&mut run, &state, printer)?;
+        let session = Arc::new(session(&run, &state, printer));
+        let host = source
+            .and_then(|source| Host::new(Arc::clone(&session), &source).map_err(CliError::from))
+            .map_err(CliError::into_script);
+        let (inspector, trouble) = match host {
+            Ok(host) => host.inspect(),
+            Err(trouble) => {
+                let nothing = ScriptSource {
+                    name: "nothing".into(),
+                    text: String::new(),
+                };
+                (Host::new(Arc::clone(&session), &nothing)?.inspect().0, Some(trouble?))
+            }
+        };
+        // What the top level wrote into its draft of the state is not in the file.
+        session.ledger.redraft(state);
+        session.look_at();
+        Ok(Look {
+            session,
+            inspector,
+            trouble,
+        })
+    }
+
+    /// Says that the script is not in reach, if it is not.
+    pub(super) fn warn_of_trouble(&self, printer: &Printer) {
+        if let Some(trouble) = &self.trouble {
+            printer.warn(&format!(
+                "the script cannot be planned, so not all of it is in reach: {}",
+                trouble.one_line()
+            ));
+        }
+    }
+}
+
+fn session(run: &RunPath, state: &State, printer: &Printer) -> Session {
+    let name = state
+        .get("metadata", "name")
+        .map(value::decode)
+        .and_then(|v| v.as_str().map(String::from))
+        .unwrap_or_else(|| {
+            let name = run.directory.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        });
+    let provided = Provided {
+        recorded: recorded_parameters(state),
+        ..Provided::default()
+    };
+    Session::new(
+        Mode::Dry,
+        Ledger::draft(state.clone()),
+        RunDirectory::existing(&name, run.directory.clone()),
+        Parameters::new(provided),
+        Box::new(Local::new()),
+        StopSignal::new(),
+        Arc::new(Watcher::new(printer, true)),
+    )
+}
