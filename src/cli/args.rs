@@ -63,6 +63,8 @@ pub(super) enum Command {
     Runs(RunsArguments),
     /// Show the log of a phase
     Logs(LogsArguments),
+    /// Edit the state file in $VISUAL or $EDITOR; checked before it is taken
+    Edit(EditArguments),
     /// Print one value of a run
     Eval(EvalArguments),
     /// Say by hand how phases stand: pending, completed, skipped or failed
@@ -84,6 +86,7 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Edit(a) => a.json,
             Command::Eval(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
@@ -214,6 +217,16 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EditArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

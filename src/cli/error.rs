@@ -85,13 +85,20 @@ impl CliError {
             CliError::Script(error) => {
                 printer.raw_stderr(&format!("{}\n", error.render(printer.stderr_colored()).trim_end()))
             }
+            _ => self.draw(printer),
+        }
+        self.code()
+    }
+
+    /// Says what is wrong with a state, or anything else, without ending anything.
+    pub(super) fn draw(&self, printer: &Printer) {
+        match self {
             CliError::State(error) => match &**error {
                 StateError::Syntax(syntax) => printer.raw_stderr(&format!("{}\n", draw(syntax, printer).trim_end())),
                 _ => self.plainly(printer),
             },
             _ => self.plainly(printer),
         }
-        self.code()
     }
 
     fn plainly(&self, printer: &Printer) {
@@ -102,7 +109,8 @@ impl CliError {
         }
     }
 
-    fn in_words(&self) -> (String, Vec<String>) {
+    /// What is wrong in one line, and what can be done about it.
+    pub(super) fn in_words(&self) -> (String, Vec<String>) {
         match self {
             CliError::Usage { message, hints } | CliError::Disk { message, hints } => (message.clone(), hints.clone()),
             CliError::Script(error) => (error.one_line(), vec![]),

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod completions;
+mod edit;
 mod error;
 mod eval;
 mod exit_code;
@@ -62,6 +63,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Status(status) => status::status(&status, printer),
         Command::Runs(runs) => runs::runs(&runs, printer),
         Command::Logs(logs) => logs::logs(&logs, printer),
+        Command::Edit(edit) => edit::edit(&edit, printer),
         Command::Eval(eval) => eval::eval(&eval, printer),
         Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),

@@ -106,7 +106,7 @@ mod tests {
         let map = json!({ "a": 1, "long_key": "1", "c": "word", "d": [1, "x"] });
         assert_eq!(
             value_text(&map, None),
-            "a         1\nlong_key  \"1\"\nc         word\nd         [1, \"x\"]"
+            "a         1\nc         word\nd         [1, \"x\"]\nlong_key  \"1\""
         );
     }
 
