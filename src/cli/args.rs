@@ -67,6 +67,8 @@ pub(super) enum Command {
     Edit(EditArguments),
     /// Print one value of a run
     Eval(EvalArguments),
+    /// Say of each phase why it will or will not run
+    Explain(ExplainArguments),
     /// Say by hand how phases stand: pending, completed, skipped or failed
     Mark(MarkArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
@@ -88,6 +90,7 @@ impl Command {
             Command::Runs(a) => a.json,
             Command::Edit(a) => a.json,
             Command::Eval(a) => a.json,
+            Command::Explain(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
             Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
@@ -140,6 +143,9 @@ pub(super) struct How {
     /// Run this phase again although it completed (repeatable)
     #[arg(long, value_name = "PHASE", help_heading = "Phases")]
     pub rerun: Vec<String>,
+    /// Run again every completed phase that is stale (`jumar explain` says which and why)
+    #[arg(long, help_heading = "Phases")]
+    pub rerun_stale: bool,
     /// Show the plan, the parameters and the commands; run and write nothing
     #[arg(short = 'n', long, help_heading = "Run")]
     pub dry_run: bool,
@@ -238,6 +244,22 @@ pub(super) struct EvalArguments {
     #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     pub expression: String,
     /// Print the value as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The phase, by name or number, to be explained in detail
+    #[arg(value_name = "PHASE")]
+    pub phase: Option<String>,
+    /// What if this parameter were set (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 }

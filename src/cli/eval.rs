@@ -3,12 +3,12 @@
 use super::args::EvalArguments;
 use super::error::CliError;
 use super::exit_code;
-use super::look::Look;
+use super::look::{Look, With};
 use crate::ui::{Printer, value_text};
 
 /// Prints the value of an expression.
 pub(super) fn eval(arguments: &EvalArguments, printer: &Printer) -> Result<u8, CliError> {
-    let mut look = Look::open(Some(&arguments.run), printer)?;
+    let mut look = Look::open(Some(&arguments.run), With::Recorded, printer)?;
     look.warn_of_trouble(printer);
     look.session
         .refuse_writes(Some("eval only reads; `jumar repl` and `jumar mark` change it"));

@@ -305,6 +305,7 @@ impl Begun {
             from: self.how.from.clone(),
             until: self.how.until.clone(),
             rerun: self.how.rerun.clone(),
+            rerun_stale: self.how.rerun_stale,
         }
     }
 

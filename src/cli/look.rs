@@ -9,11 +9,17 @@ use crate::exec::{Local, StopSignal};
 use crate::plan::{Parameters, Provided};
 use crate::run::{Ledger, Mode, RunDirectory, RunPath, Session, locate, recorded_parameters};
 use crate::script::{Host, Inspector, ScriptError, ScriptSource};
-use crate::state::{State, read, value};
+use crate::state::{Owner, State, holder, read, value};
 use crate::ui::Printer;
 
 /// A run that is looked at.
 pub(super) struct Look {
+    /// Where it is.
+    pub run: RunPath,
+    /// Its state as the file has it.
+    pub state: State,
+    /// Who has it in use.
+    pub owner: Option<Owner>,
     /// The session in which its script was planned.
     pub session: Arc<Session>,
     /// The script, to be asked.
@@ -22,14 +28,26 @@ pub(super) struct Look {
     pub trouble: Option<ScriptError>,
 }
 
+/// Which parameters the plan is made with.
+pub(super) enum With {
+    /// Those that the run had.
+    Recorded,
+    /// Those that a resume from here would have.
+    Resumed {
+        /// `-p NAME=VALUE`
+        pairs: Vec<(String, String)>,
+    },
+}
+
 impl Look {
     /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
-    pub(super) fn open(asked: Option<&str>, printer: &Printer) -> Result<Look, CliError> {
+    pub(super) fn open(asked: Option<&str>, with: With, printer: &Printer) -> Result<Look, CliError> {
         let mut run = locate(asked)?;
         let state = read(&run.state_file)?;
         let source = recorded_script(&run, &state, None, printer);
         go_to_working_directory(&mut run, &state, printer)?;
-        let session = Arc::new(session(&run, &state, printer));
+        let owner = holder(&run.state_file);
+        let session = Arc::new(session(&run, &state, with, printer));
         let host = source
             .and_then(|source| Host::new(Arc::clone(&session), &source).map_err(CliError::from))
             .map_err(CliError::into_script);
@@ -44,9 +62,12 @@ impl Look {
             }
         };
         // What the top level wrote into its draft of the state is not in the file.
-        session.ledger.redraft(state);
+        session.ledger.redraft(state.clone());
         session.look_at();
         Ok(Look {
+            run,
+            state,
+            owner,
             session,
             inspector,
             trouble,
@@ -64,7 +85,7 @@ impl Look {
     }
 }
 
-fn session(run: &RunPath, state: &State, printer: &Printer) -> Session {
+fn session(run: &RunPath, state: &State, with: With, printer: &Printer) -> Session {
     let name = state
         .get("metadata", "name")
         .map(value::decode)
@@ -73,9 +94,18 @@ fn session(run: &RunPath, state: &State, printer: &Printer) -> Session {
             let name = run.directory.file_name().unwrap_or_default();
             name.to_string_lossy().into_owned()
         });
-    let provided = Provided {
-        recorded: recorded_parameters(state),
-        ..Provided::default()
+    let recorded = recorded_parameters(state);
+    let provided = match with {
+        With::Recorded => Provided {
+            recorded,
+            ..Provided::default()
+        },
+        With::Resumed { pairs } => Provided {
+            pairs,
+            environment: Some(|name| std::env::var(name).ok()),
+            recorded,
+            ..Provided::default()
+        },
     };
     Session::new(
         Mode::Dry,

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::args::{MarkArguments, MarkStatus};
 use super::error::CliError;
 use super::exit_code;
-use crate::run::{RunPath, left_running, locate};
+use super::look::{Look, With};
+use crate::run::{RunPath, accepted, left_running, locate, stale_phases};
 use crate::state::{
     Change, Event, Owner, PhaseStatus, State, StateError, Store, holder, patch_text, read, read_text, replace_text,
 };
@@ -23,6 +24,15 @@ const SETTLE: Duration = Duration::from_millis(60);
 struct Marked {
     phase: String,
     from: Option<PhaseStatus>,
+    /// Why it was stale, when it is accepted as it is.
+    stale: Vec<String>,
+}
+
+/// How marking is done: what is said of the phases, and what is known of the script.
+struct Marking {
+    to: PhaseStatus,
+    /// The script's plan, when a completion is to say what the phases were made from.
+    look: Option<Look>,
 }
 
 impl From<MarkStatus> for PhaseStatus {
@@ -38,19 +48,20 @@ impl From<MarkStatus> for PhaseStatus {
 
 /// Marks phases.
 pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(Some(&arguments.run))?;
+    let mut run = locate(Some(&arguments.run))?;
     let to = PhaseStatus::from(arguments.status);
     let state = read(&run.state_file)?;
     let phases = choose(&arguments.phases, &state)?;
+    let marking = Marking::new(&mut run, to, &state, printer)?;
     let (marked, live) = match Store::open(&run.state_file) {
         Ok(mut store) => {
             let state = store.state().clone();
             refuse_living(&run, &state, &phases)?;
-            let marked = as_they_stand(&state, phases);
-            store.commit(event(&marked, to))?;
+            let marked = marking.as_they_stand(&state, phases);
+            store.commit(marking.event(&marked))?;
             (marked, false)
         }
-        Err(StateError::Locked { owner, .. }) => (mark_beside(&run, &owner, phases, to)?, true),
+        Err(StateError::Locked { owner, .. }) => (marking.beside(&run, &owner, phases)?, true),
         Err(error) => return Err(error.into()),
     };
     if arguments.json {
@@ -59,7 +70,13 @@ pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, C
     }
     for one in &marked {
         let was = one.from.map_or("not there", PhaseStatus::as_str);
-        if one.from == Some(to) {
+        if !one.stale.is_empty() {
+            printer.result(&format!(
+                "{}: stale, accepted as completed ({})",
+                one.phase,
+                one.stale.join("; ")
+            ));
+        } else if one.from == Some(to) {
             printer.result(&format!("{}: {to} already", one.phase));
         } else {
             printer.result(&format!("{}: {was} → {to}", one.phase));
@@ -115,20 +132,81 @@ fn nothing_meant(word: &str, is_pattern: bool, known: &[&str]) -> CliError {
     })
 }
 
-fn as_they_stand(state: &State, phases: Vec<String>) -> Vec<Marked> {
-    phases
-        .into_iter()
-        .map(|phase| Marked {
-            from: state.phase(&phase),
-            phase,
+impl Marking {
+    /// A completion says what the phase was made from, so that a later change of it is seen; a run that jumar did not begin
+    /// has no such record.
+    fn new(run: &mut RunPath, to: PhaseStatus, state: &State, printer: &Printer) -> Result<Marking, CliError> {
+        if to != PhaseStatus::Completed || state.get("metadata", "jumar").is_none() {
+            return Ok(Marking { to, look: None });
+        }
+        let asked = run.state_file.to_string_lossy().into_owned();
+        let look = Look::open(Some(&asked), With::Resumed { pairs: vec![] }, printer)?;
+        // The working directory is the run's now.
+        *run = look.run.clone();
+        Ok(Marking {
+            to,
+            look: Some(look).filter(|l| l.trouble.is_none()),
         })
-        .collect()
-}
+    }
 
-fn event(marked: &[Marked], to: PhaseStatus) -> Event {
-    marked.iter().fold(Event::new("marked"), |event, one| {
-        event.set("phases", &one.phase, to.as_str())
-    })
+    fn as_they_stand(&self, state: &State, phases: Vec<String>) -> Vec<Marked> {
+        let stale = self.look.as_ref().map(|l| stale_phases(&l.session)).unwrap_or_default();
+        let causes = |phase: &str| {
+            let known = stale.iter().find(|s| s.phase == phase);
+            known
+                .map(|s| s.causes.iter().map(ToString::to_string).collect())
+                .unwrap_or_default()
+        };
+        let marked = phases.into_iter().map(|phase| Marked {
+            from: state.phase(&phase),
+            stale: causes(&phase),
+            phase,
+        });
+        marked.collect()
+    }
+
+    fn event(&self, marked: &[Marked]) -> Event {
+        marked.iter().fold(Event::new("marked"), |event, one| {
+            let event = event.set("phases", &one.phase, self.to.as_str());
+            match &self.look {
+                // One that was completed and is not stale is as it was.
+                Some(look) if one.from != Some(self.to) || !one.stale.is_empty() => {
+                    accepted(&look.session, event, &one.phase)
+                }
+                _ => event,
+            }
+        })
+    }
+
+    /// Marks phases of a run that is on: the file is edited, and the run takes it in.
+    fn beside(&self, run: &RunPath, owner: &Owner, phases: Vec<String>) -> Result<Vec<Marked>, CliError> {
+        let mut first: Option<Vec<Marked>> = None;
+        for _ in 0..TRIES {
+            let (text, state) = read_text(&run.state_file)?;
+            if let Some(phase) = phases.iter().find(|p| state.phase(p) == Some(PhaseStatus::InProgress)) {
+                return Err(CliError::usage(format!(
+                    "{phase} is running now, in {owner}: how it ends is for the run to say. Nothing was changed."
+                ))
+                .hint("stop the run first (Ctrl-C, or TERM to that process), then mark it"));
+            }
+            let marked = self.as_they_stand(&state, phases.clone());
+            let text_after = patch_text(&text, &self.event(&marked).changes, &run.state_file)?;
+            if text_after != text && !replace_text(&run.state_file, &text, &text_after)? {
+                continue;
+            }
+            let marked = first.get_or_insert(marked);
+            thread::sleep(SETTLE);
+            // A run that wrote at the very same moment did not see the edit.
+            let now = read(&run.state_file)?;
+            if phases.iter().all(|p| now.phase(p) == Some(self.to)) || holder(&run.state_file).is_none() {
+                return Ok(std::mem::take(marked));
+            }
+        }
+        Err(CliError::disk(format!(
+            "{} is being written to all the time; the phases could not be marked",
+            run.state_file.display()
+        )))
+    }
 }
 
 /// A command that a dead host left running goes on writing: the phase is not over, whatever a person says.
@@ -156,42 +234,18 @@ fn refuse_living(run: &RunPath, state: &State, phases: &[String]) -> Result<(), 
     }
 }
 
-/// Marks phases of a run that is on: the file is edited, and the run takes it in.
-fn mark_beside(run: &RunPath, owner: &Owner, phases: Vec<String>, to: PhaseStatus) -> Result<Vec<Marked>, CliError> {
-    let mut first: Option<Vec<Marked>> = None;
-    for _ in 0..TRIES {
-        let (text, state) = read_text(&run.state_file)?;
-        if let Some(phase) = phases.iter().find(|p| state.phase(p) == Some(PhaseStatus::InProgress)) {
-            return Err(CliError::usage(format!(
-                "{phase} is running now, in {owner}: how it ends is for the run to say. Nothing was changed."
-            ))
-            .hint("stop the run first (Ctrl-C, or TERM to that process), then mark it"));
-        }
-        let marked = as_they_stand(&state, phases.clone());
-        let text_after = patch_text(&text, &event(&marked, to).changes, &run.state_file)?;
-        if text_after != text && !replace_text(&run.state_file, &text, &text_after)? {
-            continue;
-        }
-        let marked = first.get_or_insert(marked);
-        thread::sleep(SETTLE);
-        // A run that wrote at the very same moment did not see the edit.
-        let now = read(&run.state_file)?;
-        if phases.iter().all(|p| now.phase(p) == Some(to)) || holder(&run.state_file).is_none() {
-            return Ok(std::mem::take(marked));
-        }
-    }
-    Err(CliError::disk(format!(
-        "{} is being written to all the time; the phases could not be marked",
-        run.state_file.display()
-    )))
-}
-
 fn to_json(run: &RunPath, marked: &[Marked], to: PhaseStatus, live: bool) -> Value {
-    let (same, changed): (Vec<&Marked>, Vec<&Marked>) = marked.iter().partition(|m| m.from == Some(to));
+    let stands = |m: &&Marked| m.from == Some(to);
+    let (same, changed): (Vec<&Marked>, Vec<&Marked>) = marked.iter().partition(stands);
     let changed: Vec<Value> = changed
         .iter()
         .map(|m| json!({ "phase": m.phase, "from": m.from, "to": to }))
         .collect();
     let same: Vec<&str> = same.iter().map(|m| m.phase.as_str()).collect();
-    json!({ "run": run.directory, "running": live, "changed": changed, "unchanged": same })
+    let accepted: Vec<&str> = marked
+        .iter()
+        .filter(|m| !m.stale.is_empty())
+        .map(|m| m.phase.as_str())
+        .collect();
+    json!({ "run": run.directory, "running": live, "changed": changed, "unchanged": same, "accepted": accepted })
 }

@@ -9,6 +9,7 @@ mod edit;
 mod error;
 mod eval;
 mod exit_code;
+mod explain;
 mod launch;
 mod logs;
 mod look;
@@ -65,6 +66,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Logs(logs) => logs::logs(&logs, printer),
         Command::Edit(edit) => edit::edit(&edit, printer),
         Command::Eval(eval) => eval::eval(&eval, printer),
+        Command::Explain(explain) => explain::explain(&explain, printer),
         Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),

@@ -1,6 +1,6 @@
 //! One attempt at a phase: what a body can do, and what of it is written down.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,7 +12,7 @@ use super::attempt_command::Replay;
 use super::checkpoint::newest_valid;
 use super::failure::Problem;
 use super::{AttemptRecord, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records};
-use crate::plan::{Phase, PlanError};
+use crate::plan::{Fingerprint, Phase, PlanError};
 
 /// An attempt that is on. Shared by all calls of its body.
 pub struct Attempt {
@@ -40,6 +40,7 @@ pub(super) struct Progress {
     steps: Vec<String>,
     failed_step: Option<String>,
     seen: HashSet<String>,
+    read: BTreeSet<String>,
     declared: Vec<String>,
     pub(super) commands: Vec<CommandResult>,
     pub(super) environment: Vec<(String, Option<String>)>,
@@ -174,6 +175,20 @@ impl Attempt {
     /// A value for a parameter that a policy set for this attempt.
     pub fn overridden(&self, parameter: &str) -> Option<Value> {
         self.overrides.params.get(parameter).cloned()
+    }
+
+    /// Remembers that the body asked for a parameter.
+    pub fn note_parameter(&self, name: &str) {
+        let mut progress = lock(&self.progress);
+        if !progress.read.contains(name) {
+            progress.read.insert(name.into());
+        }
+    }
+
+    /// What the phase is made from, as things are now.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let read = lock(&self.progress).read.clone();
+        super::stale::take(&self.session, &self.phase, &read, None)
     }
 
     /// Sets a variable for this attempt's commands.

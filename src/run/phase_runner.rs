@@ -87,8 +87,11 @@ impl PhaseRunner {
             match bodies.run(&attempt) {
                 Ok(value) => {
                     let record = attempt.record().end(AttemptOutcome::Completed, attempt.seconds());
+                    let print = attempt.fingerprint();
                     self.session.ledger.update(|s| {
-                        records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
+                        let declared = attempt.declarations();
+                        let event = records::phase_completed(s, &name, attempt.number, &record, &value, declared);
+                        records::with_fingerprint(event, &name, &print)
                     })?;
                     self.session.observer.phase_completed(&name, attempt.seconds());
                     return Ok(Standing::Completed);

@@ -126,6 +126,12 @@ impl Session {
         lock(&self.refusal).clone()
     }
 
+    /// The parameters that a phase asked for when it completed, or was last accepted.
+    pub fn recorded_reads(&self, phase: &str) -> Vec<String> {
+        let print = self.ledger.read(|state| records::fingerprint(state, phase));
+        print.map(|p| p.params.into_keys().collect()).unwrap_or_default()
+    }
+
     /// The recorded result of a phase.
     pub fn result_of(&self, phase: &str) -> Option<Value> {
         self.ledger.read(|state| records::result(state, phase))

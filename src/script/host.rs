@@ -13,6 +13,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Scope}
 use serde_json::Value;
 
 use super::api::{advice, decision_of};
+use super::body::bindings;
 use super::check::{Finding, check};
 use super::closures::own;
 use super::current;
@@ -97,6 +98,7 @@ impl Host {
         })?;
         ast.set_source(source.name.as_str());
         shared.know_functions(&ast);
+        shared.know_bindings(bindings(&ast));
         Ok(Host { shared, engine, ast })
     }
 

@@ -4,6 +4,7 @@
 //! one file a primitive. `docs/script-host.md` says which ways were tried and why these were taken.
 
 mod api;
+mod body;
 mod check;
 mod closures;
 mod current;
@@ -13,6 +14,8 @@ mod engine;
 mod fault;
 mod host;
 mod inspect;
+pub mod lexer;
+mod reach;
 mod resolver;
 mod shared;
 mod values;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rhai::{AST, Dynamic, FnPtr};
+use rhai::{AST, Dynamic, FnPtr, Position};
 
 use super::closures::Libraries;
+use super::reach::{Functions, Reach};
 use crate::run::{Bodies, Session};
 
 /// What is done when the script has declared everything, given its bodies.
@@ -17,6 +18,9 @@ pub(super) struct Body {
     pub closure: FnPtr,
     pub policy: Option<FnPtr>,
 }
+
+/// A place in a source: its name, line and column.
+type Place = (String, Position);
 
 /// Everything that a primitive may need besides its arguments.
 pub(super) struct Shared {
@@ -31,6 +35,10 @@ pub(super) struct Shared {
     walk: Mutex<Option<Walk>>,
     lent: Mutex<HashMap<String, Dynamic>>,
     functions: Mutex<Vec<(String, Vec<String>)>>,
+    reaches: Mutex<HashMap<Place, Option<Arc<Reach>>>>,
+    all_functions: Mutex<(usize, Arc<Functions>)>,
+    captured: Mutex<HashMap<String, Vec<String>>>,
+    bindings: OnceLock<BTreeMap<String, String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,6 +58,10 @@ impl Shared {
             walk: Mutex::default(),
             lent: Mutex::default(),
             functions: Mutex::default(),
+            reaches: Mutex::default(),
+            all_functions: Mutex::default(),
+            captured: Mutex::default(),
+            bindings: OnceLock::new(),
         }
     }
 
@@ -82,6 +94,60 @@ impl Shared {
     /// The script's own patterns of failure: kind and pattern, in the order in which they were added.
     pub(super) fn patterns(&self) -> MutexGuard<'_, Vec<(String, String)>> {
         lock(&self.patterns)
+    }
+
+    /// What the body at a place of a source reaches; found once for each place.
+    pub(super) fn reach_at(
+        &self,
+        source: &str,
+        at: Position,
+        find: impl FnOnce(&str, &Functions) -> Option<Reach>,
+    ) -> Option<Arc<Reach>> {
+        let place = (source.to_string(), at);
+        if let Some(known) = lock(&self.reaches).get(&place) {
+            return known.clone();
+        }
+        let functions = self.all_functions();
+        let found = self
+            .source(source)
+            .and_then(|text| find(&text, &functions))
+            .map(Arc::new);
+        lock(&self.reaches).insert(place, found.clone());
+        found
+    }
+
+    /// The functions of all sources that were read so far.
+    fn all_functions(&self) -> Arc<Functions> {
+        let sources = lock(&self.sources);
+        let mut known = lock(&self.all_functions);
+        if known.0 != sources.len() {
+            let mut functions = Functions::default();
+            for (name, text) in sources.iter() {
+                functions.add(text, name.starts_with("<std/"));
+            }
+            *known = (sources.len(), Arc::new(functions));
+        }
+        Arc::clone(&known.1)
+    }
+
+    /// The parameters of a closure, the captured ones first; `find` is asked once for each closure.
+    pub(super) fn captured_by(&self, closure: &str, find: impl FnOnce() -> Vec<String>) -> Vec<String> {
+        if let Some(known) = lock(&self.captured).get(closure) {
+            return known.clone();
+        }
+        let found = find();
+        lock(&self.captured).insert(closure.into(), found.clone());
+        found
+    }
+
+    /// Remembers which variables of the main script are bound to which parameters.
+    pub(super) fn know_bindings(&self, bindings: BTreeMap<String, String>) {
+        let _ = self.bindings.set(bindings);
+    }
+
+    /// The parameter that a variable of the main script is bound to.
+    pub(super) fn bound_to(&self, variable: &str) -> Option<String> {
+        self.bindings.get()?.get(variable).cloned()
     }
 
     /// Puts values behind names, for lines that are typed in; a variable of the same name comes first.
