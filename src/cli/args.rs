@@ -71,6 +71,8 @@ pub(super) enum Command {
     Explain(ExplainArguments),
     /// Say by hand how phases stand: pending, completed, skipped or failed
     Mark(MarkArguments),
+    /// Open your shell where a phase's attempt ran, with its environment
+    Shell(ShellArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Print a completion script for a shell
@@ -93,7 +95,7 @@ impl Command {
             Command::Explain(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
-            Command::Logs(_) | Command::Completions(_) | Command::ExitCodes => false,
+            Command::Logs(_) | Command::Shell(_) | Command::Completions(_) | Command::ExitCodes => false,
         }
     }
 }
@@ -291,6 +293,19 @@ pub(super) enum MarkStatus {
     Skipped,
     /// It went wrong; a resume tries it again
     Failed,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShellArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The phase, by name
+    #[arg(value_name = "PHASE")]
+    pub phase: String,
+    /// The attempt, from 1; without it the last
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<usize>,
 }
 
 #[derive(Args, Debug)]

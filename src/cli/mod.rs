@@ -20,6 +20,7 @@ mod plan_view;
 mod raw_options;
 mod runs;
 mod script_help;
+mod shell;
 mod status;
 mod take_up;
 mod watch;
@@ -67,6 +68,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Edit(edit) => edit::edit(&edit, printer),
         Command::Eval(eval) => eval::eval(&eval, printer),
         Command::Explain(explain) => explain::explain(&explain, printer),
+        Command::Shell(shell) => shell::shell(&shell, printer),
         Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),

@@ -1,6 +1,6 @@
 //! The commands of an attempt: their environment, their log, and the evidence they leave.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,15 @@ pub struct CommandResult {
     pub message: String,
 }
 
+/// Where a command runs, and what its environment has that jumar's own has not (`None`: taken out).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The directory, when it is not the run's working directory.
+    pub cwd: Option<PathBuf>,
+    /// The variables.
+    pub env: BTreeMap<String, Option<String>>,
+}
+
 impl Attempt {
     /// The environment of a command, in the order in which the last word counts.
     pub(super) fn command_environment(&self, call: &[(String, Option<String>)]) -> Vec<(String, Option<String>)> {
@@ -111,6 +120,19 @@ impl Attempt {
             }
         }
         identity.into_iter().map(|(n, v)| (n.to_string(), Some(v))).collect()
+    }
+
+    /// The directory and the environment that its next command would have, on top of jumar's own.
+    ///
+    /// # Errors
+    /// As [`Session::absolute_directory`](super::Session::absolute_directory).
+    pub fn surroundings(&self) -> Result<Surroundings, super::RunDirectoryError> {
+        let mut env = self.identity(&self.session.absolute_directory()?);
+        env.extend(self.command_environment(&[]));
+        Ok(Surroundings {
+            cwd: self.phase.cwd.clone(),
+            env: env.into_iter().collect(),
+        })
     }
 
     /// Runs a command to its end, its output appended to the log. A dry run only shows it.
@@ -166,6 +188,7 @@ impl Attempt {
             .map_err(|e| self.broken(e.to_string()))?;
         command.env = self.identity(&absolute);
         command.env.extend(self.command_environment(&request.env));
+        lock(&self.record).note_command(&shown, &command);
         let from = self
             .open_log(&log, &shown)
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;

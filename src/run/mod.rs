@@ -24,8 +24,8 @@ mod session;
 mod stale;
 
 pub use attempt::{Attempt, DeclareError};
-pub use attempt_command::{CommandRequest, CommandResult};
-pub use attempt_record::{AttemptOutcome, AttemptRecord};
+pub use attempt_command::{CommandRequest, CommandResult, Surroundings};
+pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};
 pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError, standings};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{GpuPool, Ledger, Observer, RunDirectory, detect_gpus, records};
+use super::{GpuPool, Ledger, Observer, RunDirectory, Surroundings, detect_gpus, records};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 
@@ -130,6 +130,22 @@ impl Session {
     pub fn recorded_reads(&self, phase: &str) -> Vec<String> {
         let print = self.ledger.read(|state| records::fingerprint(state, phase));
         print.map(|p| p.params.into_keys().collect()).unwrap_or_default()
+    }
+
+    /// What the commands of a phase's next attempt would have around them; `None` when the plan has no such phase.
+    ///
+    /// # Errors
+    /// As [`Session::absolute_directory`].
+    pub fn surroundings(self: &Arc<Self>, phase: &str) -> Result<Option<Surroundings>, super::RunDirectoryError> {
+        let Some(phase) = self.plan().get(phase).cloned() else {
+            return Ok(None);
+        };
+        let (number, overrides) = self.ledger.read(|state| {
+            let number = super::attempts(state, &phase.name).len().max(1);
+            (number as u32, records::overrides(state, &phase.name))
+        });
+        let attempt = super::Attempt::new(Arc::clone(self), phase, number, overrides, vec![]);
+        attempt.surroundings().map(Some)
     }
 
     /// The recorded result of a phase.
