@@ -73,6 +73,8 @@ pub(super) enum Command {
     Mark(MarkArguments),
     /// Open your shell where a phase's attempt ran, with its environment
     Shell(ShellArguments),
+    /// Ask a run and edit its state in a session: Rhai, with completion and staged changes
+    Repl(ReplArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Print a completion script for a shell
@@ -95,7 +97,9 @@ impl Command {
             Command::Explain(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Check(a) => a.json,
-            Command::Logs(_) | Command::Shell(_) | Command::Completions(_) | Command::ExitCodes => false,
+            Command::Logs(_) | Command::Repl(_) | Command::Shell(_) | Command::Completions(_) | Command::ExitCodes => {
+                false
+            }
         }
     }
 }
@@ -306,6 +310,13 @@ pub(super) struct ShellArguments {
     /// The attempt, from 1; without it the last
     #[arg(long, value_name = "N")]
     pub attempt: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReplArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
 }
 
 #[derive(Args, Debug)]

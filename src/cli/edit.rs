@@ -28,9 +28,9 @@ const SETTLE: Duration = Duration::from_millis(60);
 
 /// A text and the state that it describes.
 #[derive(Clone)]
-struct Text {
-    text: String,
-    state: State,
+pub(super) struct Text {
+    pub text: String,
+    pub state: State,
 }
 
 /// Why an edited text was not taken.
@@ -91,7 +91,7 @@ pub(super) fn edit(arguments: &EditArguments, printer: &Printer) -> Result<u8, C
 }
 
 impl Text {
-    fn read(run: &RunPath) -> Result<Text, CliError> {
+    pub(super) fn read(run: &RunPath) -> Result<Text, CliError> {
         let (text, state) = read_text(&run.state_file)?;
         Ok(Text { text, state })
     }
@@ -281,7 +281,7 @@ fn refuse_running(run: &RunPath, changes: &[Change], owner: &Owner) -> Result<()
 }
 
 /// The keys that somebody else changed to something else.
-fn conflicts(base: &State, now: &State, changes: &[Change]) -> Vec<String> {
+pub(super) fn conflicts(base: &State, now: &State, changes: &[Change]) -> Vec<String> {
     let text = |value: Option<&str>| value.map_or("not there".to_string(), String::from);
     let meant = changes.iter().filter(|c| {
         let there = now.get(&c.section, &c.key);

@@ -4,6 +4,7 @@ use super::args::EvalArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::look::{Look, With};
+use crate::script::Ask;
 use crate::ui::{Printer, value_text};
 
 /// Prints the value of an expression.
@@ -12,6 +13,7 @@ pub(super) fn eval(arguments: &EvalArguments, printer: &Printer) -> Result<u8, C
     look.warn_of_trouble(printer);
     look.session
         .refuse_writes(Some("eval only reads; `jumar repl` and `jumar mark` change it"));
+    look.watcher.speak();
     let answer = look.inspector.ask(&arguments.expression)?;
     if arguments.json {
         let value = answer

@@ -22,6 +22,8 @@ pub(super) struct Look {
     pub owner: Option<Owner>,
     /// The session in which its script was planned.
     pub session: Arc<Session>,
+    /// What the script says to people is heard here.
+    pub watcher: Arc<Watcher>,
     /// The script, to be asked.
     pub inspector: Inspector,
     /// What kept the script from planning, if something did.
@@ -47,7 +49,8 @@ impl Look {
         let source = recorded_script(&run, &state, None, printer);
         go_to_working_directory(&mut run, &state, printer)?;
         let owner = holder(&run.state_file);
-        let session = Arc::new(session(&run, &state, with, printer));
+        let watcher = Arc::new(Watcher::new(printer, true));
+        let session = Arc::new(session(&run, &state, with, &watcher));
         let host = source
             .and_then(|source| Host::new(Arc::clone(&session), &source).map_err(CliError::from))
             .map_err(CliError::into_script);
@@ -69,6 +72,7 @@ impl Look {
             state,
             owner,
             session,
+            watcher,
             inspector,
             trouble,
         })
@@ -85,7 +89,7 @@ impl Look {
     }
 }
 
-fn session(run: &RunPath, state: &State, with: With, printer: &Printer) -> Session {
+fn session(run: &RunPath, state: &State, with: With, watcher: &Arc<Watcher>) -> Session {
     let name = state
         .get("metadata", "name")
         .map(value::decode)
@@ -114,6 +118,6 @@ fn session(run: &RunPath, state: &State, with: With, printer: &Printer) -> Sessi
         Parameters::new(provided),
         Box::new(Local::new()),
         StopSignal::new(),
-        Arc::new(Watcher::new(printer, true)),
+        Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     )
 }

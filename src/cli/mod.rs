@@ -18,6 +18,7 @@ mod outcome;
 mod parameter_file;
 mod plan_view;
 mod raw_options;
+mod repl;
 mod runs;
 mod script_help;
 mod shell;
@@ -68,6 +69,7 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Edit(edit) => edit::edit(&edit, printer),
         Command::Eval(eval) => eval::eval(&eval, printer),
         Command::Explain(explain) => explain::explain(&explain, printer),
+        Command::Repl(repl) => repl::repl(&repl, printer),
         Command::Shell(shell) => shell::shell(&shell, printer),
         Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Check(check) => check::check(&check, printer),

@@ -93,7 +93,8 @@ fn in_words(run: &RunPath, state: &State, owner: Option<&Owner>, printer: &Print
     text
 }
 
-fn phases(state: &State, live: bool, printer: &Printer) -> String {
+/// The phases of a state as a table; `live` says that a run is on.
+pub(super) fn phases(state: &State, live: bool, printer: &Printer) -> String {
     let mut table = Table::new(&[
         ("phase", Align::Left),
         ("status", Align::Left),

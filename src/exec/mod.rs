@@ -18,5 +18,5 @@ pub use error::ExecError;
 pub use executor::{Executor, Exit, Status, Stopped};
 pub use local::{CAPTURE_LIMIT, DEFAULT_GRACE, LOOK_UP_LIMIT, Living, Local, LookUp, living_with, look_up};
 pub use log::{LogFollower, tail};
-pub use signals::install_signal_handlers;
+pub use signals::{install_signal_handlers, interrupt_flag};
 pub use stop::{StopLevel, StopSignal};

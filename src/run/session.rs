@@ -42,6 +42,7 @@ pub struct Session {
     gpus: OnceLock<GpuPool>,
     looked_at: AtomicBool,
     refusal: Mutex<Option<String>>,
+    interrupted: OnceLock<Arc<AtomicBool>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,6 +74,7 @@ impl Session {
             gpus: OnceLock::new(),
             looked_at: AtomicBool::new(false),
             refusal: Mutex::default(),
+            interrupted: OnceLock::new(),
         }
     }
 
@@ -124,6 +126,23 @@ impl Session {
     /// Why the script may not change the state, if it may not.
     pub fn write_refusal(&self) -> Option<String> {
         lock(&self.refusal).clone()
+    }
+
+    /// A flag that ends the line of script that is being answered, as soon as it is set.
+    pub fn interrupt_with(&self, flag: Arc<AtomicBool>) {
+        let _ = self.interrupted.set(flag);
+    }
+
+    /// Whether the line that is being answered is to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// A new line begins.
+    pub fn clear_interrupt(&self) {
+        if let Some(flag) = self.interrupted.get() {
+            flag.store(false, Ordering::Relaxed);
+        }
     }
 
     /// The parameters that a phase asked for when it completed, or was last accepted.

@@ -105,7 +105,7 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
 fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
-        if session.stop.is_requested() {
+        if session.stop.is_requested() || session.is_interrupted() {
             return Some("stopped".into());
         }
         if operations % 256 != 0 {

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Map, Scope};
+use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, LexError, Map, ParseErrorType, Scope};
 use serde_json::Value;
 
 use super::api::{as_plain_data, section_handle};
@@ -13,6 +13,7 @@ use super::diagnostics::ScriptError;
 use super::engine::declarations;
 use super::fault::take_state_error;
 use super::host::{Host, on_a_large_stack};
+use super::lexer::lex;
 use super::shared::Shared;
 use super::values::{from_data, to_data, type_in_words};
 use crate::state::value::decode;
@@ -45,10 +46,43 @@ pub struct Answer {
     pub exact: Result<Value, String>,
 }
 
+/// A function or primitive that lines can call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionDocs {
+    /// Its name.
+    pub name: String,
+    /// `name(parameter: type, …) -> type`
+    pub signature: String,
+    /// Its documentation, without comment marks; empty when it has none.
+    pub docs: String,
+    /// Whether the script, or a line, defined it.
+    pub is_own: bool,
+}
+
+/// Something that answers lines of script.
+pub trait Ask {
+    /// Evaluates a line, or several, and returns the value of the last.
+    ///
+    /// # Errors
+    /// [`ScriptError`] with the place in the line.
+    fn ask(&mut self, text: &str) -> Result<Answer, ScriptError>;
+
+    /// The names of variables that lines can use, in alphabetical order.
+    fn variables(&self) -> Vec<String>;
+
+    /// The functions that lines can call, in alphabetical order; each overload is one.
+    fn functions(&self) -> Vec<FunctionDocs>;
+}
+
 /// A script that can be asked.
 pub struct Inspector {
-    shared: Arc<Shared>,
     engine: Engine,
+    lines: Lines,
+}
+
+/// What lines see and leave.
+pub(super) struct Lines {
+    shared: Arc<Shared>,
     /// The functions of the script, and of the lines so far.
     functions: AST,
     global: GlobalRuntimeState,
@@ -68,50 +102,114 @@ impl Host {
         } = self;
         // A line may name what an earlier one imported; that is not known while it is compiled.
         engine.set_strict_variables(false);
-        let mut inspector = Inspector {
+        let mut lines = Lines {
             global: engine.new_global_runtime_state(),
             functions: ast.clone_functions_only(),
             scope: Scope::new(),
             lent: vec![],
             shared,
-            engine,
         };
-        let failed = inspector.evaluate_statements(&ast).err();
-        let taken = |name: &str| inspector.scope.contains(name);
-        inspector.lent = NAMES
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| !taken(name))
-            .collect();
-        (inspector, failed)
+        let failed = lines.evaluate_statements(&engine, &ast).err();
+        lines.lend_what_is_free();
+        (Inspector { engine, lines }, failed)
     }
 }
 
-impl Inspector {
-    /// Evaluates a line, or several, and returns the value of the last.
-    ///
-    /// # Errors
-    /// [`ScriptError`] with the place in the line.
-    pub fn ask(&mut self, text: &str) -> Result<Answer, ScriptError> {
+impl Ask for Inspector {
+    fn ask(&mut self, text: &str) -> Result<Answer, ScriptError> {
+        self.lines.ask(&self.engine, text)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        self.lines.variables()
+    }
+
+    fn functions(&self) -> Vec<FunctionDocs> {
+        self.lines.functions(&self.engine)
+    }
+}
+
+impl Lines {
+    /// Lines in the middle of a script: `global` is what is around the place, `scope` are the variables there.
+    pub(super) fn in_the_middle(shared: Arc<Shared>, global: GlobalRuntimeState, scope: Scope<'static>) -> Lines {
+        let mut lines = Lines {
+            functions: AST::empty(),
+            lent: vec![],
+            shared,
+            global,
+            scope,
+        };
+        lines.lend_what_is_free();
+        lines
+    }
+
+    fn lend_what_is_free(&mut self) {
+        let free = |name: &&str| !self.scope.contains(name);
+        self.lent = NAMES.iter().map(|(name, _)| *name).filter(free).collect();
+    }
+
+    pub(super) fn ask(&mut self, engine: &Engine, text: &str) -> Result<Answer, ScriptError> {
         self.lend();
         self.shared.remember_source(LINE, text);
-        let compiled = self.engine.compile_with_scope(&self.known(), text);
-        let mut ast = compiled.map_err(|error| self.drawn(&EvalAltResult::from(error)))?;
+        let compiled = engine.compile_with_scope(&self.known(), text);
+        let mut ast = compiled.map_err(|error| self.drawn(engine, &EvalAltResult::from(error)))?;
         ast.set_source(LINE);
         self.functions += ast.clone_functions_only();
         self.shared.know_functions(&self.functions);
-        let value = self.evaluate_statements(&ast)?;
+        let value = self.evaluate_statements(engine, &ast)?;
         Ok(self.answer(value))
     }
 
-    /// The names of variables that lines can use: those lent and those of the script, innermost last.
-    pub fn variables(&self) -> Vec<String> {
+    pub(super) fn variables(&self) -> Vec<String> {
         let own = self.scope.iter_raw().map(|(name, _, _)| name.to_string());
         let lent = self.lent.iter().map(|name| name.to_string());
         let mut names: Vec<String> = lent.chain(own).collect();
         names.sort();
         names.dedup();
         names
+    }
+
+    pub(super) fn functions(&self, engine: &Engine) -> Vec<FunctionDocs> {
+        let plain = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.contains('$') && !name.starts_with("jumar__")
+        };
+        let libraries = std::iter::once(self.functions.shared_lib()).chain(&self.global.lib);
+        let libraries = libraries.flat_map(|library| library.iter_script_fn_info());
+        let own = libraries
+            .filter(|(_, _, name, ..)| plain(name))
+            .map(|(_, _, name, _, function)| FunctionDocs {
+                name: name.to_string(),
+                signature: format!("{name}({})", function.params.join(", ")),
+                docs: without_marks(function.comments.iter().map(|c| c.as_str())),
+                is_own: true,
+            });
+        let registered = engine.collect_fn_metadata(
+            None,
+            |info| {
+                let name = info.metadata.name.to_string();
+                let wanted = plain(&name) && info.namespace.is_empty();
+                wanted.then(|| {
+                    let typed: Vec<String> = info.metadata.params_info.iter().map(ToString::to_string).collect();
+                    let (result, parameters) = typed.split_last().map_or(("", &[][..]), |(r, p)| (r.as_str(), p));
+                    let returns = if matches!(result, "" | "()") {
+                        String::new()
+                    } else {
+                        format!(" -> {result}")
+                    };
+                    FunctionDocs {
+                        signature: format!("{name}({}){returns}", parameters.join(", ")),
+                        docs: without_marks(info.metadata.comments.iter().map(|c| c.as_str())),
+                        is_own: false,
+                        name,
+                    }
+                })
+            },
+            true,
+        );
+        let mut all: Vec<FunctionDocs> = own.chain(registered).collect();
+        all.sort_by(|a, b| (&a.name, &a.signature).cmp(&(&b.name, &b.signature)));
+        all.dedup();
+        all
     }
 
     fn known(&self) -> Scope<'static> {
@@ -191,17 +289,16 @@ impl Inspector {
         })
     }
 
-    fn evaluate_statements(&mut self, ast: &AST) -> Result<Dynamic, ScriptError> {
-        let Inspector {
-            engine,
+    fn evaluate_statements(&mut self, engine: &Engine, ast: &AST) -> Result<Dynamic, ScriptError> {
+        let Lines {
             global,
             scope,
             functions,
             ..
         } = self;
         global.source = ast.source().map(Into::into);
-        global.lib.clear();
-        global.lib.push(functions.shared_lib().clone());
+        // In front, and for this line only: it knows the functions of the lines before it.
+        global.lib.insert(0, functions.shared_lib().clone());
         global.num_operations = 0;
         let outcome = on_a_large_stack(|| {
             // The caches belong to the functions there are now.
@@ -212,18 +309,23 @@ impl Inspector {
             let evaluate = || engine.eval_statements_raw(global, &mut Caches::new(), scope, ast.statements());
             let outcome = catch_unwind(AssertUnwindSafe(evaluate));
             (outcome, take_state_error())
-        })?;
-        match outcome {
+        });
+        let lines = global.lib.remove(0);
+        if global.lib.is_empty() {
+            // The script's own.
+            global.lib.push(lines);
+        }
+        match outcome? {
             (_, Some(state)) => Err(ScriptError::of_state(state)),
             (Ok(Ok(value)), None) => Ok(own(value)),
-            (Ok(Err(error)), None) => Err(self.drawn(&error)),
+            (Ok(Err(error)), None) => Err(self.drawn(engine, &error)),
             (Err(_), None) => Err(ScriptError::plain("jumar itself is at fault: it panicked here".into())),
         }
     }
 
-    fn drawn(&self, error: &EvalAltResult) -> ScriptError {
+    fn drawn(&self, engine: &Engine, error: &EvalAltResult) -> ScriptError {
         let source = self.global.source.as_deref().unwrap_or(LINE);
-        ScriptError::from_rhai(error, source, &self.shared, Some(&self.engine))
+        ScriptError::from_rhai(error, source, &self.shared, Some(engine))
     }
 
     fn answer(&self, value: Dynamic) -> Answer {
@@ -244,6 +346,40 @@ impl Inspector {
     }
 }
 
+/// Whether a text is only the beginning of a line of script: something in it is open, or it ends where more must follow.
+pub fn is_unfinished(text: &str) -> bool {
+    if text.trim().is_empty() {
+        return false;
+    }
+    if lex(text).open {
+        return true;
+    }
+    let Err(rhai::ParseError(kind, at)) = Engine::new_raw().compile(text).map_err(|error| error) else {
+        return false;
+    };
+    // A text in quotes does not go on in the next line.
+    if matches!(*kind, ParseErrorType::BadInput(LexError::UnterminatedString)) {
+        return false;
+    }
+    let (line, column) = (at.line().unwrap_or(usize::MAX), at.position().unwrap_or(0));
+    let lines: Vec<&str> = text.lines().collect();
+    let behind = line > lines.len() || (line == lines.len() && column > lines[line - 1].trim_end().chars().count());
+    at.is_none() || behind || matches!(*kind, ParseErrorType::UnexpectedEOF)
+}
+
+/// Documentation comments as text.
+fn without_marks<'a>(comments: impl Iterator<Item = &'a str>) -> String {
+    let lines = comments.flat_map(str::lines).map(|line| {
+        let line = line.trim_start();
+        let line = line
+            .strip_prefix("///")
+            .or_else(|| line.strip_prefix("/**"))
+            .unwrap_or(line);
+        line.strip_prefix(' ').unwrap_or(line).trim_end_matches("*/").trim_end()
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_string()
+}
+
 /// What is no data, in words.
 fn in_words(value: &Dynamic) -> String {
     match value.read_lock::<rhai::FnPtr>() {
@@ -251,5 +387,48 @@ fn in_words(value: &Dynamic) -> String {
         Some(function) => format!("the function {}", function.fn_name()),
         None if value.is_array() || value.is_map() => value.to_string(),
         None => type_in_words(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_or_lacks_its_end_goes_on_in_the_next_line() {
+        for unfinished in [
+            "if x {",
+            "f(1,",
+            "let x =",
+            "a +",
+            "fn f(x)",
+            "`a",
+            "/* a",
+            "for x in",
+            "if a { b } else",
+            "#{ a:",
+            "x = switch y {",
+        ] {
+            assert!(is_unfinished(unfinished), "{unfinished}");
+        }
+    }
+
+    #[test]
+    fn what_is_whole_or_wrong_does_not_go_on() {
+        for whole in [
+            "1",
+            "let x = 1",
+            "f(1)",
+            "if x { 1 }",
+            "\"abc",
+            "1 2",
+            "a)",
+            "// c",
+            "",
+            "x.y",
+            "state.a.b = 1;",
+        ] {
+            assert!(!is_unfinished(whole), "{whole}");
+        }
     }
 }

@@ -22,6 +22,6 @@ mod values;
 
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
-pub use embedded::{STOCK_MODES, STOCK_NAME};
+pub use embedded::{STOCK_MODES, STOCK_NAME, standard_modules};
 pub use host::{Host, ScriptSource};
-pub use inspect::{Answer, Inspector, NAMES};
+pub use inspect::{Answer, Ask, FunctionDocs, Inspector, NAMES, is_unfinished};

@@ -86,6 +86,12 @@ impl Terminal {
         self.keys("\r");
     }
 
+    /// Sends the program what Ctrl-C sends where there is a controlling terminal.
+    pub fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is there");
+    }
+
     /// Waits until a text comes that has not been waited for yet; returns everything up to its end.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
