@@ -19,7 +19,7 @@ phase("train", #{ after: "prepare" }, || {
     metric("loss", 0.25);
     shell("for i in $(seq 100); do echo line $i; done; echo out of luck >&2; exit 3");
 });
-phase("eval", #{ after: "train" }, || { });
+phase("test", #{ after: "train" }, || { });
 "#;
 
 fn after_a_failure() -> Workplace {
@@ -76,13 +76,13 @@ fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
     assert_eq!(place.read("r/.experiment_state"), before);
     let ended = piped(
         &place,
-        "phases.train = \"completed\"; phases.eval = \"skipped\"\n:commit\nphases.eval\n",
+        "phases.train = \"completed\"; phases.test = \"skipped\"\n:commit\nphases.test\n",
     )
     .code(0);
     assert_eq!(ended.stdout, "skipped\n");
     assert!(ended.stderr.contains("2 changes written"), "{}", ended.stderr);
     assert_eq!(
-        (status(&place, "train"), status(&place, "eval")),
+        (status(&place, "train"), status(&place, "test")),
         ("completed".into(), "skipped".into())
     );
 }
@@ -118,14 +118,14 @@ fn a_file_that_changed_underneath_is_merged_or_the_conflict_is_told() {
             file.display()
         )
     };
-    let ended = piped(&place, &with("s/eval=pending/eval=skipped/")).code(0);
+    let ended = piped(&place, &with("s/test=pending/test=skipped/")).code(0);
     assert!(
         ended.stderr.contains("merged with what others changed"),
         "{}",
         ended.stderr
     );
     assert_eq!(
-        (status(&place, "train"), status(&place, "eval")),
+        (status(&place, "train"), status(&place, "test")),
         ("skipped".into(), "skipped".into())
     );
     let place = after_a_failure();
@@ -221,7 +221,10 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     terminal.line("}");
     terminal.expect("42\r\n");
     terminal.line("1 +");
+    terminal.expect("1 +\r\n");
     terminal.keys("\u{3}");
+    terminal.expect("[?2004l");
+    terminal.expect("r> ");
     terminal.line("nonsense()");
     terminal.expect("no function is called `nonsense`");
     terminal.line("state.notes.x = 1");

@@ -306,9 +306,8 @@ fn function_not_found(signature: &str, engine: Option<&Engine>, shared: &Shared)
     let own = shared.functions();
     let overloads: Vec<String> = known
         .iter()
-        .map(|(n, p)| (n, without_result(p)))
-        .chain(own.iter().map(|(n, p)| (n, p.as_slice())))
-        .filter(|(n, _)| *n == bare && !name.contains("::"))
+        .chain(&own)
+        .filter(|(n, _)| n == bare && !name.contains("::"))
         .map(|(n, p)| format!("{n}({})", p.join(", ")))
         .collect();
     if !overloads.is_empty() {
@@ -329,11 +328,6 @@ fn function_not_found(signature: &str, engine: Option<&Engine>, shared: &Shared)
         format!("no function is called `{name}`"),
         near.map(|n| format!("did you mean `{n}`?")).into_iter().collect(),
     )
-}
-
-/// The parameters of a signature; the last entry is the result.
-fn without_result(parameters: &[String]) -> &[String] {
-    parameters.split_last().map_or(parameters, |(_, rest)| rest)
 }
 
 #[cfg(test)]

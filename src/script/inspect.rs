@@ -152,7 +152,7 @@ impl Lines {
         self.lend();
         self.shared.remember_source(LINE, text);
         let compiled = engine.compile_with_scope(&self.known(), text);
-        let mut ast = compiled.map_err(|error| self.drawn(engine, &EvalAltResult::from(error)))?;
+        let mut ast = compiled.map_err(|error| self.drawn(engine, LINE, &EvalAltResult::from(error)))?;
         ast.set_source(LINE);
         self.functions += ast.clone_functions_only();
         self.shared.know_functions(&self.functions);
@@ -189,12 +189,10 @@ impl Lines {
                 let name = info.metadata.name.to_string();
                 let wanted = plain(&name) && info.namespace.is_empty();
                 wanted.then(|| {
-                    let typed: Vec<String> = info.metadata.params_info.iter().map(ToString::to_string).collect();
-                    let (result, parameters) = typed.split_last().map_or(("", &[][..]), |(r, p)| (r.as_str(), p));
-                    let returns = if matches!(result, "" | "()") {
-                        String::new()
-                    } else {
-                        format!(" -> {result}")
+                    let parameters: Vec<String> = info.metadata.params_info.iter().map(ToString::to_string).collect();
+                    let returns = match info.metadata.return_type.as_str() {
+                        "" | "()" => String::new(),
+                        result => format!(" -> {result}"),
                     };
                     FunctionDocs {
                         signature: format!("{name}({}){returns}", parameters.join(", ")),
@@ -318,13 +316,12 @@ impl Lines {
         match outcome? {
             (_, Some(state)) => Err(ScriptError::of_state(state)),
             (Ok(Ok(value)), None) => Ok(own(value)),
-            (Ok(Err(error)), None) => Err(self.drawn(engine, &error)),
+            (Ok(Err(error)), None) => Err(self.drawn(engine, ast.source().unwrap_or(LINE), &error)),
             (Err(_), None) => Err(ScriptError::plain("jumar itself is at fault: it panicked here".into())),
         }
     }
 
-    fn drawn(&self, engine: &Engine, error: &EvalAltResult) -> ScriptError {
-        let source = self.global.source.as_deref().unwrap_or(LINE);
+    fn drawn(&self, engine: &Engine, source: &str, error: &EvalAltResult) -> ScriptError {
         ScriptError::from_rhai(error, source, &self.shared, Some(engine))
     }
 

@@ -13,6 +13,45 @@ pub(super) const KEYWORDS: &[&str] = &[
     "import", "as", "break", "continue", "true", "false", "do", "until",
 ];
 
+/// Words that the language keeps for itself beside its keywords, and that a phase may well be called.
+const RESERVED: &[&str] = &[
+    "eval",
+    "print",
+    "debug",
+    "sync",
+    "async",
+    "await",
+    "spawn",
+    "thread",
+    "go",
+    "new",
+    "with",
+    "match",
+    "use",
+    "case",
+    "public",
+    "private",
+    "static",
+    "default",
+    "package",
+    "super",
+    "var",
+    "shared",
+    "yield",
+    "null",
+    "nil",
+    "void",
+    "module",
+    "goto",
+    "exit",
+    "type_of",
+    "call",
+    "curry",
+    "this",
+    "is",
+    "protected",
+];
+
 /// The properties of `run`.
 const RUN: &[&str] = &["dir", "cwd", "name", "id", "checkpoint", "attempt", "phase", "dry"];
 
@@ -107,7 +146,16 @@ impl Words {
             // Anything else may have any method.
             _ => self.functions.iter().map(|(name, _)| format!("{name}(")).collect(),
         };
-        (start, beginning_with(typed, candidates))
+        let found = beginning_with(typed, candidates);
+        if path.is_empty() || found.iter().all(|name| is_property(name)) {
+            return (start, found);
+        }
+        // What cannot stand behind a point stands in brackets, and takes the point's place.
+        let placed = |name: &String| match is_property(name) {
+            true => format!(".{name}"),
+            false => format!("[\"{}\"]", name.replace(['\\', '"'], "")),
+        };
+        (start - 1, found.iter().map(placed).collect())
     }
 
     fn complete_command(&self, command: &str) -> (usize, Vec<String>) {
@@ -145,6 +193,14 @@ impl Words {
         let known = self.functions.iter().find(|(n, _)| *n == name[start..])?;
         known.1.strip_prefix(&name[start..])?.strip_prefix('(')
     }
+}
+
+/// Whether a name can stand behind a point: a word that the language has not reserved.
+fn is_property(name: &str) -> bool {
+    let name = name.trim_end_matches('(');
+    let word =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    word && !RESERVED.contains(&name) && !KEYWORDS.contains(&name)
 }
 
 fn is_closed(text: &str) -> bool {
@@ -185,7 +241,7 @@ mod tests {
                 ("len".into(), "len(array: array) -> int".into()),
             ],
             sections: BTreeMap::from([
-                ("phases".into(), keys(&["prepare", "train"])),
+                ("phases".into(), keys(&["prepare", "train", "eval", "a b"])),
                 ("metrics".into(), keys(&["train.accuracy", "train.loss"])),
             ]),
             parameters: keys(&["batch_size"]),
@@ -204,7 +260,12 @@ mod tests {
             ("1 + dou", vec!["1 + double("]),
             ("state.", vec!["state.metrics", "state.phases"]),
             ("x = state.phases.t", vec!["x = state.phases.train"]),
-            ("phases.", vec!["phases.prepare", "phases.train"]),
+            ("phases.p", vec!["phases.prepare"]),
+            ("phases.e", vec!["phases[\"eval\"]"]),
+            (
+                "phases.",
+                vec!["phases[\"a b\"]", "phases[\"eval\"]", "phases.prepare", "phases.train"],
+            ),
             ("metrics.", vec!["metrics.train"]),
             ("metrics.train.a", vec!["metrics.train.accuracy"]),
             ("params.b", vec!["params.batch_size"]),
