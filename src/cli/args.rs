@@ -173,6 +173,9 @@ pub(super) struct How {
     /// Take parameters from a file: .toml, .yaml, .json or .ini
     #[arg(long, value_name = "FILE", help_heading = "Parameters")]
     pub params: Option<PathBuf>,
+    /// When a phase fails, open a session inside it, its variables in reach, before the recovery policy is asked
+    #[arg(long, help_heading = "Run", conflicts_with = "no_interactive")]
+    pub repl_on_failure: bool,
     /// Never ask anything
     #[arg(short = 'y', long = "no-interactive", visible_alias = "yes", help_heading = "Run")]
     pub no_interactive: bool,

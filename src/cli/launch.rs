@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::args::{How, ResumeArguments, RunArguments};
 use super::error::{CliError, plan_error};
 use super::parameter_file::read_parameters;
+use super::repl::AtFailure;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
@@ -137,7 +138,10 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     }
     let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
     let session = Arc::new(session(&mut launch, mode, &stop, &watcher)?);
-    let host = Host::new(Arc::clone(&session), &launch.source)?;
+    let mut host = Host::new(Arc::clone(&session), &launch.source)?;
+    if how.repl_on_failure && mode == Mode::Live {
+        host.stop_at_failures(Arc::new(AtFailure::new(printer, &watcher)));
+    }
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
     let begun = Begun {
         source: launch.source.clone(),

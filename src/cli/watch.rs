@@ -68,6 +68,14 @@ impl Watcher {
         let _ = self.progress.set(Progress::new(&self.printer, 0));
     }
 
+    /// Leaves the terminal to somebody else while `work` is done.
+    pub(super) fn while_paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.progress.get() {
+            Some(progress) => progress.while_paused(work),
+            None => work(),
+        }
+    }
+
     /// Nothing more comes.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);

@@ -69,7 +69,7 @@ fn set_globals(engine: &mut Engine, shared: &Arc<Shared>) {
         if let Some((_, handle)) = handles.iter().find(|(n, _)| *n == name) {
             return Ok(Some(handle.clone()));
         }
-        if !known.session.is_looked_at() || context.scope().contains(name) {
+        if !known.is_lending() || context.scope().contains(name) {
             return Ok(None);
         }
         Ok(known.lent(name))
@@ -108,7 +108,7 @@ fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
         if session.stop.is_requested() || session.is_interrupted() {
             return Some("stopped".into());
         }
-        if operations % 256 != 0 {
+        if operations % 256 != 0 || current::is_examining() {
             return None;
         }
         current::with(|attempt| {

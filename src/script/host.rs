@@ -3,6 +3,7 @@
 //! A closure that uses imports can only be called while the script's global state is alive. So the host appends a native
 //! call to the script, and everything that runs, runs inside that call.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use super::diagnostics::ScriptError;
 use super::embedded::{STOCK_NAME, stock_script};
 use super::engine::{build, declarations};
 use super::fault::{as_failure, failure_map, take_state_error};
+use super::post_mortem::{Examiner, FailedPhase, forget, watch};
 use super::resolver::without_shebang;
 use super::shared::Shared;
 use super::values::to_data;
@@ -102,6 +104,15 @@ impl Host {
         Ok(Host { shared, engine, ast })
     }
 
+    /// Has somebody look at each failure before the policies do, with the variables of the failed phase. To be called before
+    /// the script is evaluated; phases are slower then.
+    pub fn stop_at_failures(&mut self, examiner: Arc<dyn Examiner>) {
+        // A line may name what an earlier one made; that is not known while it is compiled.
+        self.engine.set_strict_variables(false);
+        watch(&mut self.engine);
+        self.shared.set_examiner(examiner);
+    }
+
     /// What can be said about the script without running it.
     pub fn check(&self) -> Vec<Finding> {
         check(&self.engine, &self.ast)
@@ -168,12 +179,12 @@ pub(super) fn on_a_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Resu
 
 /// The script's closures, callable while the evaluation is alive.
 pub(super) struct HostBodies<'a, 'c> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     context: &'a NativeCallContext<'c>,
 }
 
 impl<'a, 'c> HostBodies<'a, 'c> {
-    pub(super) fn new(shared: &'a Shared, context: &'a NativeCallContext<'c>) -> HostBodies<'a, 'c> {
+    pub(super) fn new(shared: &'a Arc<Shared>, context: &'a NativeCallContext<'c>) -> HostBodies<'a, 'c> {
         HostBodies { shared, context }
     }
 
@@ -252,6 +263,7 @@ impl Bodies for HostBodies<'_, '_> {
             .shared
             .body(&attempt.phase.name)
             .ok_or_else(|| lost("its body is not declared"))?;
+        forget();
         let call = || {
             self.shared
                 .libraries
@@ -276,6 +288,14 @@ impl Bodies for HostBodies<'_, '_> {
     }
 
     fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String> {
+        if let Some(examiner) = self.shared.examiner() {
+            let mut place = FailedPhase::new(self.shared, self.context, attempt);
+            let answer = examiner.examine(attempt, failure, &mut place);
+            self.shared.lend(HashMap::new());
+            if let Some(decision) = answer {
+                return Ok(decision);
+            }
+        }
         let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy);
         for policy in own.into_iter().chain(self.shared.policy()) {
             let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::api::{as_plain_data, section_handle};
 use super::closures::own;
+use super::current;
 use super::diagnostics::ScriptError;
 use super::engine::declarations;
 use super::fault::take_state_error;
@@ -16,6 +17,7 @@ use super::host::{Host, on_a_large_stack};
 use super::lexer::lex;
 use super::shared::Shared;
 use super::values::{from_data, to_data, type_in_words};
+use crate::run::Attempt;
 use crate::state::value::decode;
 
 /// What a line is called in messages.
@@ -89,6 +91,8 @@ pub(super) struct Lines {
     scope: Scope<'static>,
     /// The names of [`NAMES`] that the script has not taken for itself.
     lent: Vec<&'static str>,
+    /// The attempt in whose middle the lines are.
+    attempt: Option<Arc<Attempt>>,
 }
 
 impl Host {
@@ -107,6 +111,7 @@ impl Host {
             functions: ast.clone_functions_only(),
             scope: Scope::new(),
             lent: vec![],
+            attempt: None,
             shared,
         };
         let failed = lines.evaluate_statements(&engine, &ast).err();
@@ -130,11 +135,17 @@ impl Ask for Inspector {
 }
 
 impl Lines {
-    /// Lines in the middle of a script: `global` is what is around the place, `scope` are the variables there.
-    pub(super) fn in_the_middle(shared: Arc<Shared>, global: GlobalRuntimeState, scope: Scope<'static>) -> Lines {
+    /// Lines in the middle of an attempt: `global` is what is around the place, `scope` are the variables there.
+    pub(super) fn in_the_middle(
+        shared: Arc<Shared>,
+        global: GlobalRuntimeState,
+        scope: Scope<'static>,
+        attempt: Arc<Attempt>,
+    ) -> Lines {
         let mut lines = Lines {
             functions: AST::empty(),
             lent: vec![],
+            attempt: Some(attempt),
             shared,
             global,
             scope,
@@ -292,6 +303,7 @@ impl Lines {
             global,
             scope,
             functions,
+            attempt,
             ..
         } = self;
         global.source = ast.source().map(Into::into);
@@ -304,8 +316,12 @@ impl Lines {
                 deprecated,
                 reason = "the only way in for statements with a global state of one's own; rhai is pinned exactly"
             )]
-            let evaluate = || engine.eval_statements_raw(global, &mut Caches::new(), scope, ast.statements());
-            let outcome = catch_unwind(AssertUnwindSafe(evaluate));
+            let mut evaluate = || engine.eval_statements_raw(global, &mut Caches::new(), scope, ast.statements());
+            let examine = || match attempt {
+                Some(attempt) => current::examining(attempt, evaluate),
+                None => evaluate(),
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(examine));
             (outcome, take_state_error())
         });
         let lines = global.lib.remove(0);
@@ -351,7 +367,7 @@ pub fn is_unfinished(text: &str) -> bool {
     if lex(text).open {
         return true;
     }
-    let Err(rhai::ParseError(kind, at)) = Engine::new_raw().compile(text).map_err(|error| error) else {
+    let Err(rhai::ParseError(kind, at)) = Engine::new_raw().compile(text) else {
         return false;
     };
     // A text in quotes does not go on in the next line.

@@ -1,11 +1,13 @@
 //! What all primitives of one script share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rhai::{AST, Dynamic, FnPtr, Position};
 
 use super::closures::Libraries;
+use super::post_mortem::Examiner;
 use super::reach::{Functions, Reach};
 use crate::run::{Bodies, Session};
 
@@ -33,7 +35,9 @@ pub(super) struct Shared {
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
     walk: Mutex<Option<Walk>>,
+    lending: AtomicBool,
     lent: Mutex<HashMap<String, Dynamic>>,
+    examiner: OnceLock<Arc<dyn Examiner>>,
     functions: Mutex<Vec<(String, Vec<String>)>>,
     reaches: Mutex<HashMap<Place, Option<Arc<Reach>>>>,
     all_functions: Mutex<(usize, Arc<Functions>)>,
@@ -56,7 +60,9 @@ impl Shared {
             policy: Mutex::default(),
             patterns: Mutex::default(),
             walk: Mutex::default(),
+            lending: AtomicBool::new(false),
             lent: Mutex::default(),
+            examiner: OnceLock::new(),
             functions: Mutex::default(),
             reaches: Mutex::default(),
             all_functions: Mutex::default(),
@@ -152,7 +158,22 @@ impl Shared {
 
     /// Puts values behind names, for lines that are typed in; a variable of the same name comes first.
     pub(super) fn lend(&self, values: HashMap<String, Dynamic>) {
+        self.lending.store(!values.is_empty(), Ordering::Relaxed);
         *lock(&self.lent) = values;
+    }
+
+    /// Whether there are lent names: asked for every variable that a script reads.
+    pub(super) fn is_lending(&self) -> bool {
+        self.lending.load(Ordering::Relaxed)
+    }
+
+    /// Who looks at failures before the policies do.
+    pub(super) fn examiner(&self) -> Option<&Arc<dyn Examiner>> {
+        self.examiner.get()
+    }
+
+    pub(super) fn set_examiner(&self, examiner: Arc<dyn Examiner>) {
+        let _ = self.examiner.set(examiner);
     }
 
     pub(super) fn lent(&self, name: &str) -> Option<Dynamic> {

@@ -210,6 +210,6 @@ pub(super) fn goes_on(text: &str) -> bool {
     if text.trim_start().starts_with(':') {
         return false;
     }
-    let gives_up = text.ends_with('\n') && text.trim_end().lines().count() > 0 && text.ends_with("\n\n");
-    is_unfinished(text) && !(gives_up && !lex(text).open)
+    let gives_up = text.ends_with("\n\n");
+    is_unfinished(text) && (!gives_up || lex(text).open)
 }

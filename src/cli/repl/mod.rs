@@ -1,6 +1,7 @@
 //! `jumar repl [RUN]`: lines of Rhai with the run in reach. Edits of the state are staged and written as one event; piped
 //! input is a script that stops at its first error.
 
+mod at_failure;
 mod commands;
 mod helper;
 mod session;
@@ -16,6 +17,7 @@ use super::exit_code;
 use super::look::{Look, With};
 use crate::exec::interrupt_flag;
 use crate::ui::Printer;
+pub(super) use at_failure::AtFailure;
 use helper::{Keyboard, Typed, goes_on};
 use session::{Flow, Repl};
 use staged::Staged;

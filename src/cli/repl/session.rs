@@ -1,15 +1,21 @@
 //! A session: what a line does, and the commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::error::CliError;
 use super::super::logs::last_lines;
+use super::super::shell::PhaseShell;
 use super::super::status;
 use super::commands::{self, Place};
 use super::staged::Staged;
 use super::words::Words;
-use crate::run::{AttemptOutcome, AttemptRecord, RunPath, Session, attempts};
+use crate::run::{
+    Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, MASKED, Overrides, RunPath, Session, Surroundings,
+    attempts,
+};
 use crate::script::{Ask, FunctionDocs};
+use crate::state::value::decode;
 use crate::state::{Event, PhaseStatus, State, holder};
 use crate::ui::{Printer, Tone, paint, shell_quote, value_text, visible};
 
@@ -35,6 +41,16 @@ pub(super) struct Repl<'a> {
     functions: Vec<FunctionDocs>,
     printer: &'a Printer,
     is_live: bool,
+    failed: Option<Failed>,
+    decision: Option<Decision>,
+}
+
+/// The failure in whose middle a session is.
+pub(super) struct Failed {
+    /// The attempt that failed.
+    pub attempt: Arc<Attempt>,
+    /// How.
+    pub failure: Failure,
 }
 
 impl<'a> Repl<'a> {
@@ -57,7 +73,19 @@ impl<'a> Repl<'a> {
             functions,
             printer,
             is_live: false,
+            failed: None,
+            decision: None,
         }
+    }
+
+    /// Says that the session is inside a phase that has failed.
+    pub(super) fn set_failed(&mut self, failed: Failed) {
+        self.failed = Some(failed);
+    }
+
+    /// What the user decided about the failure.
+    pub(super) fn take_decision(&mut self) -> Option<Decision> {
+        self.decision.take()
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -80,6 +108,9 @@ impl<'a> Repl<'a> {
     }
 
     pub(super) fn prompt(&self) -> String {
+        if let Some(failed) = &self.failed {
+            return format!("{} failed> ", failed.failure.phase);
+        }
         match (self.is_live, self.staged()) {
             (true, 0) => format!("{} (running, read-only)> ", self.name),
             (true, count) => format!("{} (running, read-only, {count} staged)> ", self.name),
@@ -163,6 +194,11 @@ impl<'a> Repl<'a> {
             "log" => self.log(&arguments)?,
             "failure" => self.failure(arguments.first().copied())?,
             "quit" => return Ok(Flow::Leave),
+            "retry" | "skip" | "fail" | "abort" => {
+                self.decision = Some(self.decide(bare, &arguments)?);
+                return Ok(Flow::Leave);
+            }
+            "shell" => self.shell()?,
             _ => self.staging(bare, over, &arguments)?,
         }
         Ok(Flow::GoOn)
@@ -172,8 +208,77 @@ impl<'a> Repl<'a> {
         match place {
             Place::Anywhere => true,
             Place::Staging => self.staged.is_some(),
-            Place::Failure => false,
+            Place::Failure => self.failed.is_some(),
         }
+    }
+
+    fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
+        let why = match arguments {
+            [] => "decided by hand".to_string(),
+            words => words.join(" "),
+        };
+        Ok(match name {
+            "skip" => Decision::Skip { why },
+            "fail" => Decision::Fail,
+            "abort" => Decision::Abort { why },
+            _ => Decision::Retry {
+                overrides: self.overrides(arguments)?,
+                delay: Duration::ZERO,
+            },
+        })
+    }
+
+    /// `lr=0.1 CUDA_LAUNCH_BLOCKING=1`: parameters of the script by their names, anything in capitals a variable.
+    fn overrides(&self, settings: &[&str]) -> Result<Overrides, CliError> {
+        let mut overrides = Overrides::default();
+        let parameters = self.session.parameters();
+        for setting in settings {
+            let (name, text) = setting.split_once('=').ok_or_else(|| {
+                CliError::usage(format!("write NAME=VALUE, not `{setting}`"))
+                    .hint(":retry batch_size=4 NCCL_DEBUG=INFO")
+            })?;
+            let is_variable = name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+            if parameters.get(name).is_none() && is_variable {
+                overrides.env.insert(name.into(), text.into());
+                continue;
+            }
+            // As in the state file: what reads as a number, a list or true is one.
+            let value = parameters
+                .conform(name, &decode(text))
+                .or_else(|error| parameters.conform(name, &text.into()).map_err(|_| error))?;
+            overrides.params.insert(name.into(), value);
+        }
+        Ok(overrides)
+    }
+
+    /// The user's shell in the middle of the failure; the session goes on when it ends.
+    fn shell(&self) -> Result<(), CliError> {
+        let Some(failed) = &self.failed else { return Ok(()) };
+        let record = failed.attempt.record();
+        let own = failed.attempt.surroundings()?;
+        let mut around = Surroundings {
+            cwd: record.cwd.or(own.cwd),
+            env: record.env,
+        };
+        for (name, value) in own.env {
+            // Here a secret is known, and stays in the family.
+            let known = around.env.entry(name).or_insert_with(|| value.clone());
+            if known.as_deref() == Some(MASKED) {
+                *known = value;
+            }
+        }
+        let shell = PhaseShell {
+            phase: &failed.failure.phase,
+            attempt: failed.attempt.number as usize,
+            around,
+        };
+        self.printer.info("`exit` comes back here");
+        let ended = shell.command()?.status();
+        ended
+            .map(|_| ())
+            .map_err(|e| CliError::disk(format!("cannot start the shell: {e}")))
     }
 
     fn staging(&mut self, name: &str, over: bool, arguments: &[&str]) -> Result<(), CliError> {
