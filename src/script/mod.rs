@@ -15,6 +15,7 @@ mod fault;
 mod host;
 mod inspect;
 pub mod lexer;
+mod lines;
 mod post_mortem;
 mod reach;
 mod resolver;

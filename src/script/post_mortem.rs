@@ -12,7 +12,8 @@ use rhai::{ASTNode, Engine, Expr, NativeCallContext, Scope};
 
 use super::closures::own;
 use super::diagnostics::ScriptError;
-use super::inspect::{Answer, Ask, FunctionDocs, Lines};
+use super::inspect::{Answer, Ask, FunctionDocs};
+use super::lines::Lines;
 use super::shared::Shared;
 use crate::run::{Attempt, Decision, Failure};
 

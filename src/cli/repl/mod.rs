@@ -3,8 +3,10 @@
 
 mod at_failure;
 mod commands;
+mod decide;
 mod helper;
 mod session;
+mod show;
 mod staged;
 mod words;
 

@@ -1,26 +1,16 @@
 //! A session: what a line does, and the commands.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::error::CliError;
-use super::super::logs::last_lines;
-use super::super::shell::PhaseShell;
 use super::super::status;
 use super::commands::{self, Place};
 use super::staged::Staged;
 use super::words::Words;
-use crate::run::{
-    Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, MASKED, Overrides, RunPath, Session, Surroundings,
-    attempts,
-};
+use crate::run::{Attempt, Decision, Failure, RunPath, Session};
 use crate::script::{Ask, FunctionDocs};
-use crate::state::value::decode;
-use crate::state::{Event, PhaseStatus, State, holder};
-use crate::ui::{Printer, Tone, paint, shell_quote, value_text, visible};
-
-/// How many of a log's last lines are shown.
-const LOG_LINES: usize = 40;
+use crate::state::{Event, PhaseStatus, holder};
+use crate::ui::{Printer, shell_quote, value_text};
 
 /// What follows a line.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,14 +24,14 @@ pub(super) enum Flow {
 /// A session on a run.
 pub(super) struct Repl<'a> {
     ask: &'a mut dyn Ask,
-    session: &'a Arc<Session>,
-    run: RunPath,
+    pub(super) session: &'a Arc<Session>,
+    pub(super) run: RunPath,
     name: String,
     staged: Option<Staged>,
-    functions: Vec<FunctionDocs>,
-    printer: &'a Printer,
+    pub(super) functions: Vec<FunctionDocs>,
+    pub(super) printer: &'a Printer,
     is_live: bool,
-    failed: Option<Failed>,
+    pub(super) failed: Option<Failed>,
     decision: Option<Decision>,
 }
 
@@ -212,75 +202,6 @@ impl<'a> Repl<'a> {
         }
     }
 
-    fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
-        let why = match arguments {
-            [] => "decided by hand".to_string(),
-            words => words.join(" "),
-        };
-        Ok(match name {
-            "skip" => Decision::Skip { why },
-            "fail" => Decision::Fail,
-            "abort" => Decision::Abort { why },
-            _ => Decision::Retry {
-                overrides: self.overrides(arguments)?,
-                delay: Duration::ZERO,
-            },
-        })
-    }
-
-    /// `lr=0.1 CUDA_LAUNCH_BLOCKING=1`: parameters of the script by their names, anything in capitals a variable.
-    fn overrides(&self, settings: &[&str]) -> Result<Overrides, CliError> {
-        let mut overrides = Overrides::default();
-        let parameters = self.session.parameters();
-        for setting in settings {
-            let (name, text) = setting.split_once('=').ok_or_else(|| {
-                CliError::usage(format!("write NAME=VALUE, not `{setting}`"))
-                    .hint(":retry batch_size=4 NCCL_DEBUG=INFO")
-            })?;
-            let is_variable = name
-                .chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-            if parameters.get(name).is_none() && is_variable {
-                overrides.env.insert(name.into(), text.into());
-                continue;
-            }
-            // As in the state file: what reads as a number, a list or true is one.
-            let value = parameters
-                .conform(name, &decode(text))
-                .or_else(|error| parameters.conform(name, &text.into()).map_err(|_| error))?;
-            overrides.params.insert(name.into(), value);
-        }
-        Ok(overrides)
-    }
-
-    /// The user's shell in the middle of the failure; the session goes on when it ends.
-    fn shell(&self) -> Result<(), CliError> {
-        let Some(failed) = &self.failed else { return Ok(()) };
-        let record = failed.attempt.record();
-        let own = failed.attempt.surroundings()?;
-        let mut around = Surroundings {
-            cwd: record.cwd.or(own.cwd),
-            env: record.env,
-        };
-        for (name, value) in own.env {
-            // Here a secret is known, and stays in the family.
-            let known = around.env.entry(name).or_insert_with(|| value.clone());
-            if known.as_deref() == Some(MASKED) {
-                *known = value;
-            }
-        }
-        let shell = PhaseShell {
-            phase: &failed.failure.phase,
-            attempt: failed.attempt.number as usize,
-            around,
-        };
-        self.printer.info("`exit` comes back here");
-        let ended = shell.command()?.status();
-        ended
-            .map(|_| ())
-            .map_err(|e| CliError::disk(format!("cannot start the shell: {e}")))
-    }
-
     fn staging(&mut self, name: &str, over: bool, arguments: &[&str]) -> Result<(), CliError> {
         if name == "rerun" {
             return self.rerun(arguments);
@@ -321,7 +242,7 @@ impl<'a> Repl<'a> {
     }
 
     /// A phase of this run.
-    fn phase(&self, name: &str) -> Result<String, CliError> {
+    pub(super) fn phase(&self, name: &str) -> Result<String, CliError> {
         let known: Vec<String> = self
             .session
             .ledger
@@ -338,112 +259,6 @@ impl<'a> Repl<'a> {
         };
         Err(CliError::usage(message).hint(format!("there are {}", known.join(", "))))
     }
-
-    fn doc(&self, name: Option<&str>) -> Result<(), CliError> {
-        let Some(name) = name else {
-            let own = self
-                .functions
-                .iter()
-                .filter(|f| f.is_own)
-                .map(|f| format!("  {}\n", f.signature));
-            let documented = self.functions.iter().filter(|f| !f.is_own && !f.docs.is_empty());
-            let mut names: Vec<&str> = documented.map(|f| f.name.as_str()).collect();
-            names.dedup();
-            let text = format!(
-                "of the script:\n{}of jumar and the language: {}\n",
-                own.collect::<String>(),
-                names.join(", ")
-            );
-            self.printer.raw_stdout(&text);
-            return Ok(());
-        };
-        if let Some((_, what)) = crate::script::NAMES.iter().find(|(n, _)| *n == name) {
-            self.printer.result(&format!("{name}: {what}"));
-            return Ok(());
-        }
-        let found: Vec<&FunctionDocs> = self.functions.iter().filter(|f| f.name == name).collect();
-        if found.is_empty() {
-            let near = crate::plan::nearest(name, self.functions.iter().map(|f| f.name.as_str()));
-            let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            return Err(CliError::usage(format!("no function is called `{name}`{near}")));
-        }
-        let mut said: Vec<&str> = vec![];
-        for function in found {
-            self.printer
-                .result(&paint(Tone::Accent, &function.signature, self.printer.stdout_colored()));
-            if !function.docs.is_empty() && !said.contains(&function.docs.as_str()) {
-                said.push(&function.docs);
-            }
-        }
-        said.iter().for_each(|docs| self.printer.result(docs));
-        Ok(())
-    }
-
-    fn log(&self, arguments: &[&str]) -> Result<(), CliError> {
-        let state = self.session.ledger.read(State::clone);
-        let phase = match arguments.first() {
-            Some(name) => self.phase(name)?,
-            None => last_failed(&state)
-                .map(|(phase, ..)| phase)
-                .ok_or_else(|| CliError::usage("which phase?"))?,
-        };
-        let number = arguments.get(1).map(|word| {
-            word.parse()
-                .map_err(|_| CliError::usage(format!("an attempt is a number, not `{word}`")))
-        });
-        let (lines, more) = last_lines(&self.run, &state, &phase, number.transpose()?, LOG_LINES)?;
-        if more {
-            let directory = shell_quote(&self.run.directory.to_string_lossy()).to_string();
-            self.printer
-                .info(&format!("… all of it: jumar logs {directory} {}", shell_quote(&phase)));
-        }
-        lines.iter().for_each(|line| self.printer.result(&visible(line)));
-        Ok(())
-    }
-
-    fn failure(&self, phase: Option<&str>) -> Result<(), CliError> {
-        let state = self.session.ledger.read(State::clone);
-        let found = match phase {
-            None => last_failed(&state),
-            Some(name) => {
-                let name = self.phase(name)?;
-                let known = attempts(&state, &name);
-                let last = known.iter().rposition(|a| a.kind.is_some());
-                last.map(|at| (name, at + 1, known[at].clone()))
-            }
-        };
-        let Some((phase, number, attempt)) = found else {
-            self.printer.info("nothing has failed");
-            return Ok(());
-        };
-        let step = attempt.step.as_ref().map(|s| format!(", step {s}")).unwrap_or_default();
-        let kind = attempt.kind.as_deref().unwrap_or("unknown");
-        self.printer.result(&format!("{phase}, attempt {number}{step}: {kind}"));
-        for text in [attempt.message.as_ref(), attempt.command.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            self.printer.result(&format!("  {}", visible(text)));
-        }
-        if let Ok((lines, _)) = last_lines(&self.run, &state, &phase, Some(number), 10) {
-            lines
-                .iter()
-                .for_each(|line| self.printer.result(&format!("  | {}", visible(line))));
-        }
-        Ok(())
-    }
-}
-
-/// The attempt that failed last.
-fn last_failed(state: &State) -> Option<(String, usize, AttemptRecord)> {
-    let failed = state.phases().filter_map(|(name, _)| {
-        let known = attempts(state, name);
-        let at = known
-            .iter()
-            .rposition(|a| matches!(a.outcome, AttemptOutcome::Failed | AttemptOutcome::Skipped))?;
-        Some((name.to_string(), at + 1, known[at].clone()))
-    });
-    failed.max_by_key(|(.., attempt)| attempt.ended)
 }
 
 /// Whether the value of a line was asked for: `()` is then an answer, too.

@@ -97,6 +97,7 @@ impl Staged {
             .to_string();
         let paint_line = |line: &str| {
             let tone = match line.as_bytes().first() {
+                _ if line.starts_with("--- ") || line.starts_with("+++ ") => Tone::Dim,
                 Some(b'+') => Tone::Good,
                 Some(b'-') => Tone::Bad,
                 Some(b'@') => Tone::Dim,
