@@ -227,6 +227,11 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     terminal.expect("r> ");
     terminal.line("nonsense()");
     terminal.expect("no function is called `nonsense`");
+    terminal.line("state.notes.y = 1; nonsense()");
+    terminal.expect("no function is called `nonsense`");
+    terminal.expect("r> ");
+    terminal.line("state.notes.y");
+    terminal.expect("()\r\n");
     terminal.line("state.notes.x = 1");
     terminal.expect("r (1 staged)> ");
     terminal.keys("\u{4}");
@@ -236,7 +241,7 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     assert!(place.read("home/.local/share/jumar/history").contains("nonsense()"));
     let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
     terminal.expect("r> ");
-    terminal.keys("\u{1b}[A\u{1b}[A\r");
+    terminal.keys("\u{1b}[A\u{1b}[A\u{1b}[A\r");
     terminal.expect("no function is called `nonsense`");
     terminal.line(":quit");
     assert_eq!(terminal.end(), 0);

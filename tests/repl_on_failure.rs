@@ -146,9 +146,21 @@ fn a_mistake_leaves_the_answer_to_the_policy_and_is_told() {
 #[test]
 fn a_mistake_of_the_script_itself_stops_there_too() {
     let place = place();
-    place.write("s.rhai", "phase(\"a\", || { let n = 3; let m = [n]; m[5] });");
+    place.write(
+        "s.rhai",
+        "let outside = 1; phase(\"a\", || { let n = 3; let m = [n]; m[5] });",
+    );
     let ended = run(&place, "n + m[0]\n").code(1);
     assert_eq!(ended.stdout.lines().next(), Some("6"));
+    let reach = ended
+        .stderr
+        .lines()
+        .find(|l| l.starts_with("in reach: "))
+        .expect("it says what");
+    assert!(
+        reach.contains(" m,") && !reach.contains("outside"),
+        "what the phase did not capture is not its own: {reach}"
+    );
 }
 
 #[test]
