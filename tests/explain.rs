@@ -253,6 +253,28 @@ fn failed_waiting_skipped_and_new_phases_each_say_why_they_will_or_will_not_run(
 }
 
 #[test]
+fn a_parameter_that_only_a_step_of_a_failed_attempt_asked_for_counts() {
+    let place = Workplace::new();
+    place.write(
+        "s.rhai",
+        r#"param("lr", 1); phase("a", || { step("one", || param("lr")); shell("test -e go"); });"#,
+    );
+    place.jumar(&["run", "s.rhai", "--run-dir", "r"]).code(1);
+    place.write("go", "");
+    place.jumar(&["resume", "r"]).code(0);
+    assert_eq!(causes(&place.env("LR", "2"), "a"), ["parameter lr was 1, is 2"]);
+}
+
+#[test]
+fn a_phase_that_another_declared_while_it_ran_is_not_left_out() {
+    let place = Workplace::new();
+    place.write("s.rhai", r#"phase("a", || { phase("inner", || { }); });"#);
+    place.jumar(&["run", "s.rhai", "--run-dir", "r"]).code(0);
+    let said = said(&place, "inner");
+    assert_eq!((&said["status"], &said["runs"]), (&"completed".into(), &false.into()));
+}
+
+#[test]
 fn explaining_writes_nothing_and_a_name_that_is_no_phase_is_answered_with_one_that_is() {
     let place = after_a_run();
     let before = place.read("r/.experiment_state");

@@ -43,9 +43,12 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
             only: vec![name.into()],
             ..Selection::default()
         };
-        let chosen = selection.resolve(&look.session.plan())?;
-        let one = verdicts.iter().zip(chosen).find(|(_, chosen)| *chosen);
-        if let Some((verdict, _)) = one {
+        let unplanned = || verdicts.iter().position(|v| v.phase.name == name);
+        let place = match selection.resolve(&look.session.plan()) {
+            Ok(chosen) => chosen.iter().position(|chosen| *chosen),
+            Err(error) => Some(unplanned().ok_or(error)?),
+        };
+        if let Some(verdict) = place.and_then(|place| verdicts.get(place)) {
             if arguments.json {
                 printer.json(&to_json(&look, verdict));
             } else {
@@ -118,7 +121,24 @@ fn verdicts(look: &Look) -> Vec<Verdict> {
             causes,
         }
     };
-    plan.phases().iter().enumerate().map(verdict).collect()
+    let planned = plan.phases().iter().enumerate().map(verdict);
+    let unplanned = look.state.phases().filter(|(name, _)| plan.get(name).is_none());
+    planned.chain(unplanned.map(not_planned)).collect()
+}
+
+/// A phase that the file knows and the script's top level does not declare.
+fn not_planned((name, status): (&str, PhaseStatus)) -> Verdict {
+    Verdict {
+        phase: std::sync::Arc::new(Phase {
+            name: name.into(),
+            ..Phase::default()
+        }),
+        status,
+        runs: false,
+        tone: Tone::Dim,
+        why: format!("{status}: declared by a phase while it ran, or in the script no more"),
+        causes: vec![],
+    }
 }
 
 fn why(

@@ -1,6 +1,6 @@
 //! One attempt at a phase: what a body can do, and what of it is written down.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -40,7 +40,6 @@ pub(super) struct Progress {
     steps: Vec<String>,
     failed_step: Option<String>,
     seen: HashSet<String>,
-    read: BTreeSet<String>,
     declared: Vec<String>,
     pub(super) commands: Vec<CommandResult>,
     pub(super) environment: Vec<(String, Option<String>)>,
@@ -179,15 +178,20 @@ impl Attempt {
 
     /// Remembers that the body asked for a parameter.
     pub fn note_parameter(&self, name: &str) {
-        let mut progress = lock(&self.progress);
-        if !progress.read.contains(name) {
-            progress.read.insert(name.into());
+        let mut record = lock(&self.record);
+        if !record.reads.contains(name) {
+            record.reads.insert(name.into());
         }
     }
 
-    /// What the phase is made from, as things are now.
+    /// What the phase is made from, as things are now. Attempts that failed may have made some of its steps.
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let read = lock(&self.progress).read.clone();
+        let mut read = lock(&self.record).reads.clone();
+        let earlier = self
+            .session
+            .ledger
+            .read(|state| super::attempts(state, &self.phase.name));
+        read.extend(earlier.into_iter().flat_map(|attempt| attempt.reads));
         super::stale::take(&self.session, &self.phase, &read, None)
     }
 

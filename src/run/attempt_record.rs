@@ -1,6 +1,6 @@
 //! What is written down of an attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::{Timestamp, Unit};
@@ -76,6 +76,9 @@ pub struct AttemptRecord {
     /// What that command's environment had that jumar's own had not; `None` was taken out. Secrets are masked, see [`MASKED`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Option<String>>,
+    /// The parameters that its body asked for, likewise: steps that it completed are not gone through again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reads: BTreeSet<String>,
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
@@ -98,6 +101,7 @@ impl AttemptRecord {
             command: None,
             cwd: None,
             env: BTreeMap::new(),
+            reads: BTreeSet::new(),
             logs: vec![],
         }
     }
@@ -110,6 +114,7 @@ impl AttemptRecord {
         if outcome == AttemptOutcome::Completed {
             (self.command, self.cwd) = (None, None);
             self.env.clear();
+            self.reads.clear();
         }
         self
     }
