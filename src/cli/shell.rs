@@ -148,7 +148,7 @@ fn with_prompt(command: &mut Command, program: &str, prompt: &str) -> Result<(),
         .as_ref()
     {
         "bash" => {
-            let file = scratch("bashrc")?;
+            let file = scratch("bashrc");
             let name = shell_quote(&file.to_string_lossy());
             write(
                 &file,
@@ -157,8 +157,8 @@ fn with_prompt(command: &mut Command, program: &str, prompt: &str) -> Result<(),
             command.arg("--rcfile").arg(file);
         }
         "zsh" => {
-            let directory = scratch("zsh")?;
-            std::fs::create_dir_all(&directory).map_err(|e| trouble(&directory, &e))?;
+            let directory = scratch("zsh");
+            std::fs::create_dir(&directory).map_err(|e| trouble(&directory, &e))?;
             let name = shell_quote(&directory.to_string_lossy());
             let own = std::env::var("ZDOTDIR")
                 .map_or_else(|_| "unset ZDOTDIR".into(), |d| format!("ZDOTDIR={}", shell_quote(&d)));
@@ -183,9 +183,9 @@ fn with_prompt(command: &mut Command, program: &str, prompt: &str) -> Result<(),
 }
 
 /// A name for a file that the shell reads once and takes away.
-fn scratch(what: &str) -> Result<PathBuf, CliError> {
+fn scratch(what: &str) -> PathBuf {
     let nanoseconds = jiff::Timestamp::now().as_nanosecond();
-    Ok(std::env::temp_dir().join(format!("jumar-{}-{nanoseconds}-{what}", std::process::id())))
+    std::env::temp_dir().join(format!("jumar-{}-{nanoseconds}-{what}", std::process::id()))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), CliError> {

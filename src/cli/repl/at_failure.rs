@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::watch::Watcher;
 use super::converse;
-use super::helper::goes_on;
+use super::keyboard::goes_on;
 use super::session::{Failed, Flow, Repl};
 use crate::run::{Attempt, Decision, Failure, RunPath, STATE_FILE};
 use crate::script::{Ask, Examiner};

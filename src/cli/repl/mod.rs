@@ -4,7 +4,7 @@
 mod at_failure;
 mod commands;
 mod decide;
-mod helper;
+mod keyboard;
 mod session;
 mod show;
 mod staged;
@@ -20,7 +20,7 @@ use super::look::{Look, With};
 use crate::exec::interrupt_flag;
 use crate::ui::Printer;
 pub(super) use at_failure::AtFailure;
-use helper::{Keyboard, Typed, goes_on};
+use keyboard::{Keyboard, Typed, goes_on};
 use session::{Flow, Repl};
 use staged::Staged;
 
