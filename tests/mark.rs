@@ -79,6 +79,17 @@ fn a_name_that_is_no_phase_is_answered_with_the_one_that_was_meant_and_nothing_i
 }
 
 #[test]
+fn a_phase_that_only_the_script_knows_can_be_marked_in_an_empty_file() {
+    let place = run_with("");
+    let ended = place.jumar(&["mark", "r", "training", "--as", "completed"]).code(0);
+    assert_eq!(ended.stdout, "training: not there → completed\n");
+    assert_eq!(
+        value_in(&place.read("r/.experiment_state"), "phases", "training").as_deref(),
+        Some("completed")
+    );
+}
+
+#[test]
 fn nobody_can_say_that_a_phase_is_in_progress() {
     let place = run_with(STATE);
     place.jumar(&["mark", "r", "train", "--as", "in_progress"]).code(2);

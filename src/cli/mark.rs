@@ -51,7 +51,10 @@ pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, C
     let mut run = locate(Some(&arguments.run))?;
     let to = PhaseStatus::from(arguments.status);
     let state = read(&run.state_file)?;
-    let phases = choose(&arguments.phases, &state)?;
+    let phases = match choose(&arguments.phases, &phases_of(&state)) {
+        Ok(phases) => phases,
+        Err(error) => choose(&arguments.phases, &planned(&mut run, &state, printer).ok_or(error)?)?,
+    };
     let marking = Marking::new(&mut run, to, &state, printer)?;
     let (marked, live) = match Store::open(&run.state_file) {
         Ok(mut store) => {
@@ -88,9 +91,28 @@ pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, C
     Ok(exit_code::DONE)
 }
 
-/// The phases that names and patterns mean, each once, in the order of the file.
-fn choose(asked: &[String], state: &State) -> Result<Vec<String>, CliError> {
-    let known: Vec<&str> = state.section("phases").map(|(name, _)| name).collect();
+fn phases_of(state: &State) -> Vec<String> {
+    state.section("phases").map(|(name, _)| name.to_string()).collect()
+}
+
+/// The phases of the file and those of the script's plan: a file may be empty, or older than the script. `None` when the
+/// script cannot say.
+fn planned(run: &mut RunPath, state: &State, printer: &Printer) -> Option<Vec<String>> {
+    let asked = run.state_file.to_string_lossy().into_owned();
+    let look = Look::open(Some(&asked), With::Recorded, printer).ok()?;
+    *run = look.run.clone();
+    let mut names = phases_of(state);
+    for phase in look.session.plan().phases() {
+        if !names.contains(&phase.name) {
+            names.push(phase.name.clone());
+        }
+    }
+    Some(names)
+}
+
+/// The phases that names and patterns mean, each once, in the order in which they are known.
+fn choose(asked: &[String], known: &[String]) -> Result<Vec<String>, CliError> {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let mut chosen = vec![false; known.len()];
     for word in asked {
         if let Some(place) = known.iter().position(|name| name == word) {
