@@ -69,6 +69,18 @@ pub(super) enum Command {
     Logs(LogsArguments),
     /// Draw the plan of a script: as Mermaid, DOT or SVG
     Graph(GraphArguments),
+    /// Edit the state file in $VISUAL or $EDITOR; checked before it is taken
+    Edit(EditArguments),
+    /// Print one value of a run
+    Eval(EvalArguments),
+    /// Say of each phase why it will or will not run
+    Explain(ExplainArguments),
+    /// Say by hand how phases stand: pending, completed, skipped or failed
+    Mark(MarkArguments),
+    /// Open your shell where a phase's attempt ran, with its environment
+    Shell(ShellArguments),
+    /// Ask a run and edit its state in a session: Rhai, with completion and staged changes
+    Repl(ReplArguments),
     /// Look a script over: parse, lint, plan; nothing is run or written
     Check(CheckArguments),
     /// Prove that a pipeline recovers: fail each phase in every way, with stand-ins for its commands
@@ -102,6 +114,10 @@ impl Command {
             Command::Resume(a) => a.how.json,
             Command::Status(a) => a.json,
             Command::Runs(a) => a.json,
+            Command::Edit(a) => a.json,
+            Command::Eval(a) => a.json,
+            Command::Explain(a) => a.json,
+            Command::Mark(a) => a.json,
             Command::Diff(a) => a.json,
             Command::Check(a) => a.json,
             Command::Rehearse(a) => a.json,
@@ -111,6 +127,8 @@ impl Command {
             Command::Unlock(a) => a.json,
             Command::Docs(a) => a.json,
             Command::New(_)
+            | Command::Repl(_)
+            | Command::Shell(_)
             | Command::Definitions(_)
             | Command::Report(_)
             | Command::Graph(_)
@@ -166,6 +184,9 @@ pub(super) struct How {
     /// Run this phase again although it completed (repeatable)
     #[arg(long, value_name = "PHASE", help_heading = "Phases")]
     pub rerun: Vec<String>,
+    /// Run again every completed phase that is stale (`jumar explain` says which and why)
+    #[arg(long, help_heading = "Phases")]
+    pub rerun_stale: bool,
     /// Show the plan, the parameters and the commands; run and write nothing
     #[arg(short = 'n', long, help_heading = "Run")]
     pub dry_run: bool,
@@ -193,6 +214,9 @@ pub(super) struct How {
     /// Take the run over from a host that cannot be asked whether it still runs
     #[arg(long, help_heading = "Run")]
     pub take_over: bool,
+    /// When a phase fails, open a session inside it, its variables in reach, before the recovery policy is asked
+    #[arg(long, help_heading = "Run", conflicts_with = "no_interactive")]
+    pub repl_on_failure: bool,
     /// Never ask anything
     #[arg(short = 'y', long = "no-interactive", visible_alias = "yes", help_heading = "Run")]
     pub no_interactive: bool,
@@ -311,6 +335,94 @@ pub(super) struct LogsArguments {
     /// Print the names of the log files instead
     #[arg(long)]
     pub files: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EditArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EvalArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// A Rhai expression: state.phases.train, params, metrics.train.accuracy, a function of the script
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    pub expression: String,
+    /// Print the value as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The phase, by name or number, to be explained in detail
+    #[arg(value_name = "PHASE")]
+    pub phase: Option<String>,
+    /// What if this parameter were set (repeatable)
+    #[arg(short, value_name = "KEY=VALUE", value_parser = pair)]
+    pub parameter: Vec<(String, String)>,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct MarkArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Phases, by name, or patterns like 'eval_*'
+    #[arg(value_name = "PHASE", required = true)]
+    pub phases: Vec<String>,
+    /// How they stand from now on
+    #[arg(long = "as", value_name = "STATE")]
+    pub status: MarkStatus,
+    /// Report in JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// What a person may say of a phase. That one is running is for the run to say.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum MarkStatus {
+    /// It is to run (again)
+    Pending,
+    /// It is done and does not run again
+    Completed,
+    /// It is left out; what waits for it goes on
+    Skipped,
+    /// It went wrong; a resume tries it again
+    Failed,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShellArguments {
+    /// A run directory, a state file, a run's name or its beginning
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The phase, by name
+    #[arg(value_name = "PHASE")]
+    pub phase: String,
+    /// The attempt, from 1; without it the last
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReplArguments {
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -67,6 +67,14 @@ impl CliError {
         self
     }
 
+    /// The script's fault, when that is what it is; anything else is the outer error.
+    pub(super) fn into_script(self) -> Result<ScriptError, CliError> {
+        match self {
+            CliError::Script(error) => Ok(*error),
+            other => Err(other),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             CliError::Usage { .. } => exit_code::USAGE,
@@ -113,13 +121,20 @@ impl CliError {
                 }
                 printer.hint("nothing was started");
             }
+            _ => self.draw(printer),
+        }
+        self.code()
+    }
+
+    /// Says what is wrong with a state, or anything else, without ending anything.
+    pub(super) fn draw(&self, printer: &Printer) {
+        match self {
             CliError::State(error) => match &**error {
                 StateError::Syntax(syntax) => printer.raw_stderr(&format!("{}\n", draw(syntax, printer).trim_end())),
                 _ => self.plainly(printer),
             },
             _ => self.plainly(printer),
         }
-        self.code()
     }
 
     fn plainly(&self, printer: &Printer) {
@@ -130,7 +145,8 @@ impl CliError {
         }
     }
 
-    fn in_words(&self) -> (String, Vec<String>) {
+    /// What is wrong in one line, and what can be done about it.
+    pub(super) fn in_words(&self) -> (String, Vec<String>) {
         match self {
             CliError::Usage { message, hints }
             | CliError::Unrehearsable { message, hints }

@@ -9,6 +9,7 @@ use super::error::{CliError, plan_error};
 use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
+use super::repl::AtFailure;
 use super::script_argument::script_of;
 use super::take_up::{go_to_working_directory, recorded_script, warn_of_misspelt_phases};
 use super::watch::Watcher;
@@ -90,7 +91,7 @@ fn take_up(
     let looks_only = how.dry_run || how.help;
     let state = read(&run.state_file)?;
     let source = recorded_script(&run, &state, script, printer)?;
-    go_to_working_directory(&mut run, &mut how, &state, printer)?;
+    go_to_working_directory(&mut run, Some(&mut how), &state, printer)?;
     let (store, state) = if looks_only {
         (None, state)
     } else {
@@ -122,8 +123,11 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
     let local = Arc::new(Local::new());
     let session = Arc::new(session(&mut launch, mode, &local, &stop, &watcher)?);
-    let host = Host::new(Arc::clone(&session), &launch.source)?;
+    let mut host = Host::new(Arc::clone(&session), &launch.source)?;
     refuse_faults(&host, &launch.source, printer)?;
+    if how.repl_on_failure && mode == Mode::Live {
+        host.stop_at_failures(Arc::new(AtFailure::new(printer, &watcher)));
+    }
     let store = launch.existing.as_mut().and_then(|e| e.store.take());
     let begun = Begun {
         source: launch.source.clone(),
@@ -331,6 +335,7 @@ impl Begun {
             from: self.how.from.clone(),
             until: self.how.until.clone(),
             rerun: self.how.rerun.clone(),
+            rerun_stale: self.how.rerun_stale,
         }
     }
 

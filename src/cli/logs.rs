@@ -17,6 +17,37 @@ use crate::ui::Printer;
 /// How often a log that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
 
+/// The last lines of what a phase's attempt wrote, and how many lines there are before them.
+pub(super) fn last_lines(
+    run: &RunPath,
+    state: &State,
+    phase: &str,
+    attempt: Option<usize>,
+    most: usize,
+) -> Result<(Vec<String>, bool), CliError> {
+    let mut lines = Vec::new();
+    let mut more = false;
+    for part in parts(run, state, phase, attempt)? {
+        let cannot = |e: std::io::Error| CliError::disk(format!("cannot read the log {}: {e}", part.file.display()));
+        let mut file = File::open(&part.file).map_err(cannot)?;
+        let end = part.to.unwrap_or(file.metadata().map_err(cannot)?.len());
+        let from = part.from.max(end.saturating_sub(GLIMPSE));
+        file.seek(SeekFrom::Start(from)).map_err(cannot)?;
+        let mut bytes = Vec::new();
+        file.take(end.saturating_sub(from))
+            .read_to_end(&mut bytes)
+            .map_err(cannot)?;
+        more |= from > part.from;
+        lines.extend(String::from_utf8_lossy(&bytes).lines().map(String::from));
+    }
+    let over = lines.len().saturating_sub(most);
+    lines.drain(..over);
+    Ok((lines, more || over > 0))
+}
+
+/// How much of a log's end is read to show its last lines.
+const GLIMPSE: u64 = 64 * 1024;
+
 /// A part of a log file.
 struct Part {
     file: PathBuf,

@@ -9,14 +9,19 @@ mod csv;
 mod definitions;
 mod diff;
 mod docs;
+mod edit;
 mod error;
+mod eval;
 mod exit_code;
+mod explain;
 mod fsck;
 mod graph;
 mod history;
 mod launch;
 mod left_behind;
 mod logs;
+mod look;
+mod mark;
 mod moment;
 mod new;
 mod open_run;
@@ -25,11 +30,13 @@ mod parameter_file;
 mod plan_view;
 mod raw_options;
 mod rehearse;
+mod repl;
 mod report;
 mod run_columns;
 mod runs;
 mod script_argument;
 mod script_help;
+mod shell;
 mod status;
 mod take_up;
 mod undo;
@@ -96,6 +103,12 @@ fn dispatch(arguments: Arguments, raw: Vec<crate::plan::RawOption>, printer: &Pr
         Command::Undo(arguments) => undo::undo(&arguments, printer),
         Command::Fsck(arguments) => fsck::fsck(&arguments, printer),
         Command::Unlock(arguments) => unlock::unlock(&arguments, printer),
+        Command::Edit(edit) => edit::edit(&edit, printer),
+        Command::Eval(eval) => eval::eval(&eval, printer),
+        Command::Explain(explain) => explain::explain(&explain, printer),
+        Command::Repl(repl) => repl::repl(&repl, printer),
+        Command::Shell(shell) => shell::shell(&shell, printer),
+        Command::Mark(mark) => mark::mark(&mark, printer),
         Command::Completions(completions) => completions::completions(&completions, printer),
         Command::ExitCodes => {
             printer.result(exit_code::TABLE.trim_end());

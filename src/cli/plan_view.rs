@@ -52,13 +52,26 @@ pub(super) fn show(
 fn verdict(phase: &PhasePreview) -> String {
     match (phase.runs, phase.standing, &phase.blocked) {
         (true, Standing::Failed, _) => "runs again (it failed)".into(),
+        (true, Standing::Completed, _) if !phase.stale.is_empty() => format!("runs again: {}", because(phase)),
         (true, Standing::Completed, _) => "runs again".into(),
         (true, ..) => "runs".into(),
+        (false, Standing::Completed, _) if !phase.stale.is_empty() => {
+            format!("completed, and stale ({}); not run again", because(phase))
+        }
         (false, Standing::Completed, _) => "completed; not run again".into(),
         (false, Standing::Skipped, _) => "skipped before; not run".into(),
         (false, _, Some(blocked)) => format!("does not run: {}", why_blocked(blocked)),
         (false, ..) => "does not run".into(),
     }
+}
+
+fn because(phase: &PhasePreview) -> String {
+    phase
+        .stale
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// The parameters as a table: name, value, where from.

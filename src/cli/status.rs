@@ -217,7 +217,7 @@ fn still_runs(left: &[Living]) -> String {
 }
 
 /// All phases, or where there are more than `most` those with something to tell, and a count of the others.
-fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
+pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
     let dull = |status: PhaseStatus| matches!(status, PhaseStatus::Completed | PhaseStatus::Pending);
     let count = |status: PhaseStatus| state.phases().filter(|(_, s)| *s == status).count();
     let shortened = most.is_some_and(|most| state.phases().count() > most);

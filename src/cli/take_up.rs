@@ -104,7 +104,7 @@ pub(super) fn recorded_script(
 /// Commands and relative paths mean what they meant when the run began; those that the user gave mean what they mean here.
 pub(super) fn go_to_working_directory(
     run: &mut RunPath,
-    how: &mut How,
+    how: Option<&mut How>,
     state: &State,
     printer: &Printer,
 ) -> Result<(), CliError> {
@@ -135,11 +135,13 @@ pub(super) fn go_to_working_directory(
         ))
     })?;
     LEFT.store(true, Ordering::Relaxed);
-    if let Some(path) = &mut how.checkpoint {
-        *path = here.join(&*path).to_string_lossy().into_owned();
-    }
-    if let Some(path) = &mut how.params {
-        *path = here.join(&*path);
+    if let Some(how) = how {
+        if let Some(path) = &mut how.checkpoint {
+            *path = here.join(&*path).to_string_lossy().into_owned();
+        }
+        if let Some(path) = &mut how.params {
+            *path = here.join(&*path);
+        }
     }
     let relative = file.strip_prefix(&recorded).map(Path::to_path_buf).unwrap_or(file);
     run.directory = relative.parent().map(Path::to_path_buf).unwrap_or_default();

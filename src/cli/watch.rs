@@ -30,7 +30,7 @@ pub(super) struct PlannedCommand {
 /// Shows a run on the terminal, or remembers what a dry run would do.
 pub(super) struct Watcher {
     printer: Printer,
-    silent: bool,
+    silent: AtomicBool,
     progress: OnceLock<Progress>,
     phases: Mutex<HashMap<String, PhaseId>>,
     planned: Mutex<Vec<PlannedCommand>>,
@@ -48,7 +48,7 @@ impl Watcher {
     pub(super) fn new(printer: &Printer, silent: bool) -> Watcher {
         Watcher {
             printer: printer.clone(),
-            silent,
+            silent: AtomicBool::new(silent),
             progress: OnceLock::new(),
             phases: Mutex::default(),
             planned: Mutex::default(),
@@ -58,9 +58,22 @@ impl Watcher {
         }
     }
 
+    /// Says from here on what a script prints.
+    pub(super) fn speak(&self) {
+        self.silent.store(false, Ordering::Relaxed);
+    }
+
     /// A run begins.
     pub(super) fn begin(&self) {
         let _ = self.progress.set(Progress::new(&self.printer, 0));
+    }
+
+    /// Leaves the terminal to somebody else while `work` is done.
+    pub(super) fn while_paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.progress.get() {
+            Some(progress) => progress.while_paused(work),
+            None => work(),
+        }
     }
 
     /// Nothing more comes.
@@ -93,7 +106,7 @@ impl Watcher {
     fn say(&self, text: &str) {
         match self.progress.get() {
             Some(progress) => progress.note(text),
-            None if !self.silent => self.printer.info(text),
+            None if !self.silent.load(Ordering::Relaxed) => self.printer.info(text),
             None => {}
         }
     }

@@ -23,5 +23,5 @@ pub use local::{
 };
 pub use log::{LogFollower, tail, tail_between};
 pub use logbook::{End, Entry, Logbook, Note, ProcessName, Why};
-pub use signals::{install_signal_handlers, signal_name};
+pub use signals::{install_signal_handlers, interrupt_flag, signal_name};
 pub use stop::{StopLevel, StopSignal};

@@ -31,6 +31,17 @@ pub fn install_signal_handlers(stop: &StopSignal) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes an interrupt (Ctrl-C) set a flag instead of ending the host: for a host that answers lines and goes on.
+///
+/// # Errors
+///
+/// When the system refuses to install a handler.
+pub fn interrupt_flag() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGINT, Arc::clone(&flag))?;
+    Ok(flag)
+}
+
 /// Whether this process ignores a signal at present; false when the system does not say.
 pub(super) fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();

@@ -4,6 +4,7 @@
 //! conductor (`run::conductor`) asks it what is ready.
 
 mod duration;
+mod fingerprint;
 mod graph;
 mod parameter_value;
 mod parameters;
@@ -12,6 +13,7 @@ mod schedule;
 mod selection;
 
 pub use duration::{DurationError, parse_duration};
+pub use fingerprint::{Body, Cause, FileChange, Files, Fingerprint, Mark};
 pub(crate) use graph::nearest;
 pub use graph::{Plan, PlanError};
 pub use parameters::{Parameter, ParameterError, ParameterSource, Parameters, Provided, RawOption};

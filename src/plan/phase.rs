@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Body;
+
 /// Where in the scripts something was written: for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -46,6 +48,12 @@ pub struct Phase {
     pub cwd: Option<PathBuf>,
     /// Run again when something it waits for has completed since it did (`rerun: "stale"`).
     pub rerun_when_stale: bool,
+    /// Files that it reads: glob patterns. A change of them makes it stale once it has completed.
+    pub inputs: Vec<String>,
+    /// Files that it makes: glob patterns. A loss of them makes it stale.
+    pub outputs: Vec<String>,
+    /// What the script says of its body.
+    pub body: Body,
     /// What `--phase N` means.
     pub number: Option<i64>,
     /// One line for `--help` and the plan.

@@ -14,6 +14,8 @@ pub struct Selection {
     pub until: Option<String>,
     /// Run these again although they completed.
     pub rerun: Vec<String>,
+    /// Run again what is stale.
+    pub rerun_stale: bool,
 }
 
 /// A phase that the plan does not have.

@@ -19,7 +19,7 @@ use super::{
     AttemptRecord, Better, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records,
 };
 use crate::exec::StopSignal;
-use crate::plan::{Phase, PlanError};
+use crate::plan::{Fingerprint, Phase, PlanError};
 use crate::state::StateError;
 
 /// An attempt that is on. Shared by all calls of its body.
@@ -166,11 +166,6 @@ impl Attempt {
         lock(&self.progress).failed_step.clone()
     }
 
-    /// The recorded result of another phase.
-    pub fn result_of(&self, phase: &str) -> Option<Value> {
-        self.session.ledger.read(|state| records::result(state, phase))
-    }
-
     /// The phases that this attempt declared, and the commands it ran so far: what a replay needs.
     pub(super) fn declarations(&self) -> (Vec<String>, Vec<CommandResult>) {
         let progress = lock(&self.progress);
@@ -246,6 +241,25 @@ impl Attempt {
     /// A value for a parameter that a policy set for this attempt.
     pub fn overridden(&self, parameter: &str) -> Option<Value> {
         self.overrides.params.get(parameter).cloned()
+    }
+
+    /// Remembers that the body asked for a parameter.
+    pub fn note_parameter(&self, name: &str) {
+        let mut record = lock(&self.record);
+        if !record.reads.contains(name) {
+            record.reads.insert(name.into());
+        }
+    }
+
+    /// What the phase is made from, as things are now. Attempts that failed may have made some of its steps.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut read = lock(&self.record).reads.clone();
+        let earlier = self
+            .session
+            .ledger
+            .read(|state| super::attempts(state, &self.phase.name));
+        read.extend(earlier.into_iter().flat_map(|attempt| attempt.reads));
+        super::stale::take(&self.session, &self.phase, &read, None)
     }
 
     /// Sets a variable for this attempt's commands.

@@ -1,6 +1,6 @@
 //! The commands of an attempt: their environment, their log, and the evidence they leave.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,15 @@ fn ended_well(outcome: &Result<Exit, ExecError>) -> bool {
     matches!(outcome, Ok(exit) if exit.status == Status::Code(0) && exit.stopped.is_none())
 }
 
+/// Where a command runs, and what its environment has that jumar's own has not (`None`: taken out).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The directory, when it is not the run's working directory.
+    pub cwd: Option<PathBuf>,
+    /// The variables.
+    pub env: BTreeMap<String, Option<String>>,
+}
+
 impl Attempt {
     /// The environment of a command, in the order in which the last word counts.
     pub(super) fn command_environment(&self, call: &[(String, Option<String>)]) -> Vec<(String, Option<String>)> {
@@ -141,6 +150,19 @@ impl Attempt {
             }
         }
         identity.into_iter().map(|(n, v)| (n.to_string(), Some(v))).collect()
+    }
+
+    /// The directory and the environment that its next command would have, on top of jumar's own.
+    ///
+    /// # Errors
+    /// As [`Session::absolute_directory`](super::Session::absolute_directory).
+    pub fn surroundings(&self) -> Result<Surroundings, super::RunDirectoryError> {
+        let mut env = self.identity(&self.session.absolute_directory()?);
+        env.extend(self.command_environment(&[]));
+        Ok(Surroundings {
+            cwd: self.phase.cwd.clone(),
+            env: env.into_iter().collect(),
+        })
     }
 
     /// Runs a command to its end, its output appended to the log. A dry run only shows it. What an earlier host has begun of this
@@ -215,6 +237,7 @@ impl Attempt {
     /// Starts a command and waits for its end.
     fn start(&self, command: &Command, shown: String, watch: Watch<'_>) -> Result<CommandResult, Problem> {
         let log = command.log.clone();
+        lock(&self.record).note_command(&shown, command);
         let from = self
             .open_log(&log, &shown)
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;

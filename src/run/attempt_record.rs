@@ -1,10 +1,25 @@
 //! What is written down of an attempt.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Advice, Failure};
+use crate::exec::Command;
+
+/// What stands in the record instead of a secret.
+pub const MASKED: &str = "***";
+
+/// Whether a variable of that name probably holds a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    ["TOKEN", "KEY", "SECRET", "PASSWORD"]
+        .iter()
+        .any(|word| name.contains(word))
+}
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +83,18 @@ pub struct AttemptRecord {
     /// The GPUs it held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<String>,
+    /// The last command that it started, quoted for the shell. Kept, as the two below, of an attempt that did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The directory of that command, when it was not the run's working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// What that command's environment had that jumar's own had not; `None` was taken out. Secrets are masked, see [`MASKED`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Option<String>>,
+    /// The parameters that its body asked for, likewise: steps that it completed are not gone through again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reads: BTreeSet<String>,
     /// Its log files, and the byte in each where this attempt begins; the one that was written last is last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<(String, u64)>,
@@ -98,6 +125,10 @@ impl AttemptRecord {
             max_rss: None,
             cpu: None,
             gpus: vec![],
+            command: None,
+            cwd: None,
+            env: BTreeMap::new(),
+            reads: BTreeSet::new(),
             logs: vec![],
             params: Map::new(),
             notes: vec![],
@@ -109,7 +140,25 @@ impl AttemptRecord {
         self.outcome = outcome;
         self.ended = Some(now());
         self.seconds = Some((seconds * 1000.0).round() / 1000.0);
+        if outcome == AttemptOutcome::Completed {
+            (self.command, self.cwd) = (None, None);
+            self.env.clear();
+            self.reads.clear();
+        }
         self
+    }
+
+    /// Takes down the command that begins, and what is around it.
+    pub(super) fn note_command(&mut self, shown: &str, command: &Command) {
+        self.command = Some(shown.into());
+        self.cwd.clone_from(&command.cwd);
+        self.env.clear();
+        for (name, value) in &command.env {
+            let masked = value
+                .as_ref()
+                .map(|v| if is_secret(name) { MASKED.into() } else { v.clone() });
+            self.env.insert(name.clone(), masked);
+        }
     }
 
     /// The same attempt with what is known of its failure.

@@ -183,7 +183,8 @@ pub(super) fn newest_valid(mut known: Vec<Manifest>) -> Result<ValidCheckpoint, 
     Err(passed_over)
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+/// All files below a directory.
+pub(super) fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

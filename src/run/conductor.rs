@@ -6,6 +6,7 @@ use std::thread;
 
 use super::phase_runner::{End, PhaseRunner};
 use super::resume::stop_unfinished;
+use super::stale::{self, Stale, stale_phases};
 use super::{Attempt, Decision, Failure, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing};
@@ -184,12 +185,13 @@ impl Conductor {
     }
 
     fn begin(&self) -> Result<Walk, WalkError> {
+        let stale = stale_phases(&self.session);
         let plan = self.session.plan();
         let selected = self.selection.resolve(&plan)?;
         let rerun: HashSet<usize> = self.selection.reruns(&plan)?.into_iter().collect();
-        let standing = self.session.ledger.read(|state| initial(&plan, state, &selected));
+        let standing = self.session.ledger.read(|state| standings(&plan, state, &selected));
         let mut schedule = Schedule::new(&plan, standing, selected, !self.selection.only.is_empty());
-        let outdated = self.session.ledger.read(|state| outdated(&plan, state));
+        let outdated = stale::to_run_again(&plan, &stale, self.selection.rerun_stale);
         for position in 0..plan.len() {
             let again = rerun.contains(&position) || (outdated.contains(&position) && schedule.is_selected(position));
             if again && schedule.standing(position) != Standing::Waiting {
@@ -199,6 +201,7 @@ impl Conductor {
                 schedule.set_back(&plan, position);
             }
         }
+        self.tell_stale(&plan, &schedule, &stale);
         self.session.observer.phases_expected(schedule.waiting());
         self.reserve_devices(&plan, &schedule);
         let phases = (0..plan.len()).map(|p| blank_report(&plan, p)).collect();
@@ -208,6 +211,20 @@ impl Conductor {
             aborted: None,
             halted: false,
         })
+    }
+
+    /// Says which completed phases are stale and stay so, and which run again because they are.
+    fn tell_stale(&self, plan: &Plan, schedule: &Schedule, stale: &[Stale]) {
+        for Stale { phase, causes } in stale {
+            let Some(position) = plan.position(phase) else { continue };
+            let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+            let why = causes.join("; ");
+            self.session.observer.note(&if schedule.standing(position) == Standing::Completed {
+                format!("{phase} is stale ({why}) and stays completed; `--rerun {phase}` or `--rerun-stale` runs it again")
+            } else {
+                format!("{phase} runs again ({why})")
+            });
+        }
     }
 
     /// The next phase that is ready and for which there are GPUs. A phase that somebody marked meanwhile is not run.
@@ -300,7 +317,7 @@ impl Conductor {
     /// A completed phase was made from something that has just been made anew.
     fn outdate(&self, walk: &mut Walk, plan: &Plan, dependent: usize, cause: usize) -> Result<(), WalkError> {
         let (phase, cause) = (&plan.phases()[dependent], &plan.phases()[cause].name);
-        if phase.rerun_when_stale && walk.schedule.is_selected(dependent) {
+        if (phase.rerun_when_stale || self.selection.rerun_stale) && walk.schedule.is_selected(dependent) {
             self.session.ledger.commit(records::phase_set_back(&phase.name))?;
             walk.schedule.set_back(plan, dependent);
             self.session.observer.phases_expected(1);
@@ -358,8 +375,8 @@ fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
     }
 }
 
-/// How phases stand before anything runs: one that failed is tried again when it is asked for.
-pub(super) fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
+/// How phases stand before anything runs, one entry a phase: one that failed is tried again when it is selected.
+pub fn standings(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
     let standing = |(phase, selected): (&Arc<crate::plan::Phase>, &bool)| match state.phase(&phase.name) {
         Some(PhaseStatus::Completed) => Standing::Completed,
         Some(PhaseStatus::Skipped) => Standing::Skipped,
@@ -367,20 +384,4 @@ pub(super) fn initial(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Stan
         _ => Standing::Waiting,
     };
     plan.phases().iter().zip(selected).map(standing).collect()
-}
-
-/// Phases with `rerun: "stale"` that completed before something they wait for did, in an earlier run of jumar.
-pub(super) fn outdated(plan: &Plan, state: &State) -> HashSet<usize> {
-    let ended = |name: &str| super::attempts(state, name).last().and_then(|a| a.ended);
-    let positions = (0..plan.len()).filter(|&p| plan.phases()[p].rerun_when_stale);
-    positions
-        .filter(|&p| {
-            let phase = &plan.phases()[p];
-            let own = (state.phase(&phase.name) == Some(PhaseStatus::Completed))
-                .then(|| ended(&phase.name))
-                .flatten();
-            let newer = |name: &String| state.phase(name) == Some(PhaseStatus::Completed) && ended(name) > own;
-            own.is_some() && phase.after.iter().chain(&phase.after_any).any(newer)
-        })
-        .collect()
 }

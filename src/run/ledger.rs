@@ -114,6 +114,11 @@ impl Ledger {
         }
     }
 
+    /// Begins a draft anew from `state`, whatever was drafted before.
+    pub fn redraft(&self, state: State) {
+        *self.lock() = Inner::Draft { state, changes: vec![] };
+    }
+
     /// Whether a commit is durable.
     pub fn is_live(&self) -> bool {
         matches!(&*self.lock(), Inner::Live(_))

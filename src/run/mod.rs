@@ -30,18 +30,19 @@ mod rehearsal;
 mod relocate;
 mod resume;
 mod session;
+mod stale;
 mod unsaved;
 mod watchdog;
 
 pub use activity::{Activity, ActivityKind, activities};
 pub use attempt::{Attempt, DeclareError};
-pub use attempt_command::CommandRequest;
-pub use attempt_record::{AttemptOutcome, AttemptRecord};
+pub use attempt_command::{CommandRequest, Surroundings};
+pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};
 pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use checkpoint_watch::CheckpointJudge;
 pub use command_result::CommandResult;
-pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError};
+pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError, standings};
 pub use directory::{RunDirectory, RunDirectoryError};
 pub use failure::{Advice, Evidence, Failure, Problem};
 pub use gather::Gathering;
@@ -60,3 +61,4 @@ pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_
 pub use relocate::relocated;
 pub use resume::{ResumeNote, Unfinished, left_running, take_over};
 pub use session::{Mode, Session};
+pub use stale::{Stale, accepted, stale_phases};

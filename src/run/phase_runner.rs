@@ -119,8 +119,11 @@ impl PhaseRunner {
             match outcome {
                 Ok(value) => {
                     let record = self.ended(&attempt, AttemptOutcome::Completed);
+                    let print = attempt.fingerprint();
                     self.session.ledger.update(|s| {
-                        records::phase_completed(s, &name, attempt.number, &record, &value, attempt.declarations())
+                        let declared = attempt.declarations();
+                        let event = records::phase_completed(s, &name, attempt.number, &record, &value, declared);
+                        records::with_fingerprint(event, &name, &print)
                     })?;
                     attempt.book.discard();
                     self.session.observer.phase_completed(&name, self.seconds);

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::conductor::{Bodies, initial, outdated};
+use super::conductor::{Bodies, standings};
+use super::stale::{stale_phases, to_run_again};
 use super::{Attempt, AttemptOutcome, Problem, Session, records};
-use crate::plan::{Blocked, Schedule, Selection, SelectionError, Standing};
+use crate::plan::{Blocked, Cause, Schedule, Selection, SelectionError, Standing};
 
 /// What a dry run says of one phase.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct PhasePreview {
     pub runs: bool,
     /// Why it would not, when it has not completed either.
     pub blocked: Option<Blocked>,
+    /// Why it is stale, when it completed and is.
+    pub stale: Vec<Cause>,
     /// Its line of help.
     pub help: Option<String>,
 }
@@ -35,17 +38,21 @@ pub fn preview(
     selection: &Selection,
     bodies: &dyn Bodies,
 ) -> Result<Vec<PhasePreview>, SelectionError> {
+    let stale = stale_phases(session);
     let (mut schedule, before) = {
         let plan = session.plan();
         let selected = selection.resolve(&plan)?;
         let before = session
             .ledger
-            .read(|state| initial(&plan, state, &vec![false; plan.len()]));
-        let standing = session.ledger.read(|state| initial(&plan, state, &selected));
-        let mut outdated = session.ledger.read(|state| outdated(&plan, state));
+            .read(|state| standings(&plan, state, &vec![false; plan.len()]));
+        let standing = session.ledger.read(|state| standings(&plan, state, &selected));
         let mut schedule = Schedule::new(&plan, standing, selected, !selection.only.is_empty());
-        outdated.retain(|position| schedule.is_selected(*position));
-        for position in selection.reruns(&plan)?.into_iter().chain(outdated) {
+        let again = to_run_again(&plan, &stale, selection.rerun_stale);
+        let again = again
+            .into_iter()
+            .filter(|p| schedule.is_selected(*p))
+            .collect::<Vec<_>>();
+        for position in selection.reruns(&plan)?.into_iter().chain(again) {
             schedule.set_back(&plan, position);
         }
         (schedule, before)
@@ -93,6 +100,11 @@ pub fn preview(
         standing: before.get(position).copied().unwrap_or(Standing::Waiting),
         runs: runs.get(position).copied().unwrap_or(false),
         blocked: schedule.blocked(&plan, position),
+        stale: stale
+            .iter()
+            .find(|s| s.phase == phase.name)
+            .map(|s| s.causes.clone())
+            .unwrap_or_default(),
         help: phase.help.clone(),
     });
     Ok(phases.collect())

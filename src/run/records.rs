@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, Overrides};
-use crate::plan::{Parameters, Plan};
+use crate::plan::{Fingerprint, Parameters, Plan};
 use crate::state::value::{decode, encode};
 use crate::state::{Event, PhaseStatus, State};
 
@@ -69,6 +69,16 @@ pub(super) fn step_value(state: &State, phase: &str, step: &str) -> Option<Value
 /// The recorded result of a phase.
 pub(super) fn result(state: &State, phase: &str) -> Option<Value> {
     state.get("results", &format!("{phase}.result")).map(decode)
+}
+
+/// What a phase was made from when it completed, or was last accepted.
+pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
+    serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
+}
+
+/// The event, and what the phase was made from.
+pub(super) fn with_fingerprint(event: Event, phase: &str, print: &Fingerprint) -> Event {
+    event.set("fingerprints", format!("{phase}.fingerprint"), json(print))
 }
 
 /// What a policy changed for the next attempt.

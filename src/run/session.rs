@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
-use super::{GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, Unfinished, detect_gpus, records};
+use super::{
+    GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, Surroundings, Unfinished, detect_gpus, records,
+};
 use crate::exec::{Executor, StopSignal};
 use crate::plan::{Parameters, Plan};
 use crate::state::StateError;
@@ -47,6 +50,9 @@ pub struct Session {
     gpus: OnceLock<GpuPool>,
     unfinished: Mutex<Unfinished>,
     parameters_count: AtomicBool,
+    looked_at: AtomicBool,
+    refusal: Mutex<Option<String>>,
+    interrupted: OnceLock<Arc<AtomicBool>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,6 +85,9 @@ impl Session {
             gpus: OnceLock::new(),
             unfinished: Mutex::default(),
             parameters_count: AtomicBool::new(false),
+            looked_at: AtomicBool::new(false),
+            refusal: Mutex::default(),
+            interrupted: OnceLock::new(),
         }
     }
 
@@ -136,6 +145,70 @@ impl Session {
         // Before the first look at them: nobody has asked yet.
         let _ = self.gpus.set(GpuPool::new(devices));
         there
+    }
+
+    /// From here on nothing is planned or run: somebody looks at what there is.
+    pub fn look_at(&self) {
+        self.looked_at.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody only looks at what there is.
+    pub fn is_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
+    /// Says that the script may not change the state from here on, and why; `None` lifts that.
+    pub fn refuse_writes(&self, why: Option<&str>) {
+        *lock(&self.refusal) = why.map(String::from);
+    }
+
+    /// Why the script may not change the state, if it may not.
+    pub fn write_refusal(&self) -> Option<String> {
+        lock(&self.refusal).clone()
+    }
+
+    /// A flag that ends the line of script that is being answered, as soon as it is set.
+    pub fn interrupt_with(&self, flag: Arc<AtomicBool>) {
+        let _ = self.interrupted.set(flag);
+    }
+
+    /// Whether the line that is being answered is to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// A new line begins.
+    pub fn clear_interrupt(&self) {
+        if let Some(flag) = self.interrupted.get() {
+            flag.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The parameters that a phase asked for when it completed, or was last accepted.
+    pub fn recorded_reads(&self, phase: &str) -> Vec<String> {
+        let print = self.ledger.read(|state| records::fingerprint(state, phase));
+        print.map(|p| p.params.into_keys().collect()).unwrap_or_default()
+    }
+
+    /// What the commands of a phase's next attempt would have around them; `None` when the plan has no such phase.
+    ///
+    /// # Errors
+    /// As [`Session::absolute_directory`].
+    pub fn surroundings(self: &Arc<Self>, phase: &str) -> Result<Option<Surroundings>, super::RunDirectoryError> {
+        let Some(phase) = self.plan().get(phase).cloned() else {
+            return Ok(None);
+        };
+        let (number, overrides) = self.ledger.read(|state| {
+            let number = super::attempts(state, &phase.name).len().max(1);
+            (number as u32, records::overrides(state, &phase.name))
+        });
+        let attempt = super::Attempt::new(Arc::clone(self), phase, number, overrides, vec![]);
+        attempt.surroundings().map(Some)
+    }
+
+    /// The recorded result of a phase.
+    pub fn result_of(&self, phase: &str) -> Option<Value> {
+        self.ledger.read(|state| records::result(state, phase))
     }
 
     /// The run directory from everywhere, whatever the working directory of a command.

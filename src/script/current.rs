@@ -1,12 +1,13 @@
 //! Which attempt the calling thread is working on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::run::Attempt;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Attempt>>> = const { RefCell::new(None) };
+    static EXAMINING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The attempt whose body this thread runs; `None` while a script plans.
@@ -17,6 +18,19 @@ pub(super) fn attempt() -> Option<Arc<Attempt>> {
 /// Looks at the attempt without holding on to it.
 pub(super) fn with<T>(look: impl FnOnce(Option<&Attempt>) -> T) -> T {
     CURRENT.with(|current| look(current.borrow().as_deref()))
+}
+
+/// Runs `work` in the middle of an attempt that has failed: its time does not count any more.
+pub(super) fn examining<T>(attempt: &Arc<Attempt>, work: impl FnOnce() -> T) -> T {
+    EXAMINING.with(|examining| examining.set(true));
+    let result = within(attempt, work);
+    EXAMINING.with(|examining| examining.set(false));
+    result
+}
+
+/// Whether this thread answers somebody who looks at a failure.
+pub(super) fn is_examining() -> bool {
+    EXAMINING.with(Cell::get)
 }
 
 /// Runs `work` as the body of an attempt; also after a panic the thread belongs to nobody again.

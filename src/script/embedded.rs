@@ -40,7 +40,7 @@ pub(super) fn standard_module(path: &str) -> Option<&'static str> {
 }
 
 /// The names of the standard modules.
-pub(super) fn standard_modules() -> impl Iterator<Item = &'static str> {
+pub fn standard_modules() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(name, _)| *name)
 }
 

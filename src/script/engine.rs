@@ -63,15 +63,19 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
 
 fn set_globals(engine: &mut Engine, shared: &Arc<Shared>) {
     let handles: Vec<(&str, Dynamic)> = api::globals(shared);
+    let known = Arc::clone(shared);
     #[expect(
         deprecated,
         reason = "not deprecated but unstable, which is why rhai is pinned exactly"
     )]
-    engine.on_var(move |name, _, _| {
-        Ok(handles
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, handle)| handle.clone()))
+    engine.on_var(move |name, _, context| {
+        if let Some((_, handle)) = handles.iter().find(|(n, _)| *n == name) {
+            return Ok(Some(handle.clone()));
+        }
+        if !known.is_lending() || context.scope().contains(name) {
+            return Ok(None);
+        }
+        Ok(known.lent(name))
     });
     #[expect(
         deprecated,
@@ -105,10 +109,10 @@ fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
         let stopped = current::with(|attempt| attempt.map_or(&session.stop, |a| &a.stop).is_requested());
-        if stopped {
+        if stopped || session.is_interrupted() {
             return Some("stopped".into());
         }
-        if operations % 256 != 0 {
+        if operations % 256 != 0 || current::is_examining() {
             return None;
         }
         current::with(|attempt| {

@@ -3,6 +3,7 @@
 //! A closure that uses imports can only be called while the script's global state is alive. So the host appends a native
 //! call to the script, and everything that runs, runs inside that call.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,6 +15,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Scope}
 use serde_json::Value;
 
 use super::api::{advice, decision_of};
+use super::body::bindings;
 use super::check::{Finding, check};
 use super::closures::own;
 use super::current;
@@ -21,6 +23,7 @@ use super::diagnostics::ScriptError;
 use super::embedded::{STOCK_NAME, stock_script};
 use super::engine::{build, declarations};
 use super::fault::{as_failure, failure_map, is_stop, take_bad_value, take_state_error};
+use super::post_mortem::{Examiner, FailedPhase, forget, watch};
 use super::resolver::without_shebang;
 use super::scan::{place, tokens};
 use super::shared::Shared;
@@ -128,9 +131,9 @@ fn inside(directory: &Path) -> String {
 
 /// A compiled script and the engine for it.
 pub struct Host {
-    shared: Arc<Shared>,
-    engine: Engine,
-    ast: AST,
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) ast: AST,
 }
 
 impl Host {
@@ -147,7 +150,18 @@ impl Host {
             ScriptError::from_rhai(&EvalAltResult::from(error), &source.name, &shared, Some(&engine))
         })?;
         ast.set_source(source.name.as_str());
+        shared.know_functions(&ast);
+        shared.know_bindings(bindings(&ast));
         Ok(Host { shared, engine, ast })
+    }
+
+    /// Has somebody look at each failure before the policies do, with the variables of the failed phase. To be called before
+    /// the script is evaluated; phases are slower then.
+    pub fn stop_at_failures(&mut self, examiner: Arc<dyn Examiner>) {
+        // A line may name what an earlier one made; that is not known while it is compiled.
+        self.engine.set_strict_variables(false);
+        watch(&mut self.engine);
+        self.shared.set_examiner(examiner);
     }
 
     /// What can be said about the script without running it.
@@ -225,30 +239,32 @@ impl Host {
                 }
             }
         };
-        thread::scope(|scope| {
-            let worker = thread::Builder::new()
-                .name("script".into())
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, evaluate);
-            let worker =
-                worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
-            worker.join().unwrap_or_else(|_| {
-                Err(ScriptError::plain(
-                    "jumar itself is at fault: it panicked while the script was planning".into(),
-                ))
-            })
-        })
+        on_a_large_stack(evaluate)?
     }
+}
+
+/// Does some work on a thread with room for the interpreter.
+pub(super) fn on_a_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, ScriptError> {
+    thread::scope(|scope| {
+        let worker = thread::Builder::new()
+            .name("script".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let worker = worker.map_err(|e| ScriptError::plain(format!("cannot start a thread for the script: {e}")))?;
+        worker.join().map_err(|_| {
+            ScriptError::plain("jumar itself is at fault: it panicked while the script was planning".into())
+        })
+    })
 }
 
 /// The script's closures, callable while the evaluation is alive.
 pub(super) struct HostBodies<'a, 'c> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     context: &'a NativeCallContext<'c>,
 }
 
 impl<'a, 'c> HostBodies<'a, 'c> {
-    pub(super) fn new(shared: &'a Shared, context: &'a NativeCallContext<'c>) -> HostBodies<'a, 'c> {
+    pub(super) fn new(shared: &'a Arc<Shared>, context: &'a NativeCallContext<'c>) -> HostBodies<'a, 'c> {
         HostBodies { shared, context }
     }
 
@@ -346,6 +362,7 @@ impl Bodies for HostBodies<'_, '_> {
             .shared
             .body(&attempt.phase.name)
             .ok_or_else(|| lost("its body is not declared"))?;
+        forget();
         let call = || {
             self.shared
                 .libraries
@@ -370,6 +387,14 @@ impl Bodies for HostBodies<'_, '_> {
     }
 
     fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String> {
+        if let Some(examiner) = self.shared.examiner() {
+            let mut place = FailedPhase::new(self.shared, self.context, attempt);
+            let answer = examiner.examine(attempt, failure, &mut place);
+            self.shared.lend(HashMap::new());
+            if let Some(decision) = answer {
+                return Ok(decision);
+            }
+        }
         let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy);
         for policy in own.into_iter().chain(self.shared.policy()) {
             let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));

@@ -4,6 +4,7 @@
 //! one file a primitive. `docs/script-host.md` says which ways were tried and why these were taken.
 
 mod api;
+mod body;
 mod check;
 mod closures;
 mod current;
@@ -13,8 +14,13 @@ mod engine;
 mod fault;
 mod host;
 mod imports;
+mod inspect;
+pub mod lexer;
+mod lines;
 mod listing;
 mod manual;
+mod post_mortem;
+mod reach;
 mod resolver;
 mod scan;
 mod shared;
@@ -23,7 +29,9 @@ mod words;
 
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
-pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME};
+pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME, standard_modules};
 pub use host::{Host, ScriptSource};
+pub use inspect::{Answer, Ask, FunctionDocs, Inspector, NAMES, is_unfinished};
 pub use listing::{Primitive, primitives};
 pub use manual::{Entry, definitions, manual};
+pub use post_mortem::Examiner;

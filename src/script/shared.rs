@@ -1,11 +1,14 @@
 //! What all primitives of one script share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rhai::{AST, FnPtr};
+use rhai::{AST, Dynamic, FnPtr, Position};
 
 use super::closures::Libraries;
+use super::post_mortem::Examiner;
+use super::reach::{Functions, Reach};
 use crate::run::{Bodies, Session};
 
 /// What is done when the script has declared everything, given its bodies.
@@ -20,6 +23,9 @@ pub(super) struct Body {
     pub complete_when: Option<FnPtr>,
 }
 
+/// A place in a source: its name, line and column.
+type Place = (String, Position);
+
 /// Everything that a primitive may need besides its arguments.
 pub(super) struct Shared {
     pub session: Arc<Session>,
@@ -32,6 +38,14 @@ pub(super) struct Shared {
     patterns: Mutex<Vec<(String, String)>>,
     needed_parameters: Mutex<BTreeSet<String>>,
     walk: Mutex<Option<Walk>>,
+    lending: AtomicBool,
+    lent: Mutex<HashMap<String, Dynamic>>,
+    examiner: OnceLock<Arc<dyn Examiner>>,
+    functions: Mutex<Vec<(String, Vec<String>)>>,
+    reaches: Mutex<HashMap<Place, Option<Arc<Reach>>>>,
+    all_functions: Mutex<(usize, Arc<Functions>)>,
+    captured: Mutex<HashMap<String, Vec<String>>>,
+    bindings: OnceLock<BTreeMap<String, String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,6 +64,14 @@ impl Shared {
             patterns: Mutex::default(),
             needed_parameters: Mutex::default(),
             walk: Mutex::default(),
+            lending: AtomicBool::new(false),
+            lent: Mutex::default(),
+            examiner: OnceLock::new(),
+            functions: Mutex::default(),
+            reaches: Mutex::default(),
+            all_functions: Mutex::default(),
+            captured: Mutex::default(),
+            bindings: OnceLock::new(),
         }
     }
 
@@ -94,6 +116,97 @@ impl Shared {
         let declared = self.session.parameters();
         let needed = self.needed_parameters();
         needed.iter().find(|name| declared.get(name).is_none()).cloned()
+    }
+
+    /// What the body at a place of a source reaches; found once for each place.
+    pub(super) fn reach_at(
+        &self,
+        source: &str,
+        at: Position,
+        find: impl FnOnce(&str, &Functions) -> Option<Reach>,
+    ) -> Option<Arc<Reach>> {
+        let place = (source.to_string(), at);
+        if let Some(known) = lock(&self.reaches).get(&place) {
+            return known.clone();
+        }
+        let functions = self.all_functions();
+        let found = self
+            .source(source)
+            .and_then(|text| find(&text, &functions))
+            .map(Arc::new);
+        lock(&self.reaches).insert(place, found.clone());
+        found
+    }
+
+    /// The functions of all sources that were read so far.
+    fn all_functions(&self) -> Arc<Functions> {
+        let sources = lock(&self.sources);
+        let mut known = lock(&self.all_functions);
+        if known.0 != sources.len() {
+            let mut functions = Functions::default();
+            for (name, text) in sources.iter() {
+                functions.add(text, name.starts_with("<std/"));
+            }
+            *known = (sources.len(), Arc::new(functions));
+        }
+        Arc::clone(&known.1)
+    }
+
+    /// The parameters of a closure, the captured ones first; `find` is asked once for each closure.
+    pub(super) fn captured_by(&self, closure: &str, find: impl FnOnce() -> Vec<String>) -> Vec<String> {
+        if let Some(known) = lock(&self.captured).get(closure) {
+            return known.clone();
+        }
+        let found = find();
+        lock(&self.captured).insert(closure.into(), found.clone());
+        found
+    }
+
+    /// Remembers which variables of the main script are bound to which parameters.
+    pub(super) fn know_bindings(&self, bindings: BTreeMap<String, String>) {
+        let _ = self.bindings.set(bindings);
+    }
+
+    /// The parameter that a variable of the main script is bound to.
+    pub(super) fn bound_to(&self, variable: &str) -> Option<String> {
+        self.bindings.get()?.get(variable).cloned()
+    }
+
+    /// Puts values behind names, for lines that are typed in; a variable of the same name comes first.
+    pub(super) fn lend(&self, values: HashMap<String, Dynamic>) {
+        self.lending.store(!values.is_empty(), Ordering::Relaxed);
+        *lock(&self.lent) = values;
+    }
+
+    /// Whether there are lent names: asked for every variable that a script reads.
+    pub(super) fn is_lending(&self) -> bool {
+        self.lending.load(Ordering::Relaxed)
+    }
+
+    /// Who looks at failures before the policies do.
+    pub(super) fn examiner(&self) -> Option<&Arc<dyn Examiner>> {
+        self.examiner.get()
+    }
+
+    pub(super) fn set_examiner(&self, examiner: Arc<dyn Examiner>) {
+        let _ = self.examiner.set(examiner);
+    }
+
+    pub(super) fn lent(&self, name: &str) -> Option<Dynamic> {
+        lock(&self.lent).get(name).cloned()
+    }
+
+    /// Remembers the names and parameters of a script's own functions, for suggestions.
+    pub(super) fn know_functions(&self, ast: &AST) {
+        let named = ast.iter_functions().filter(|f| !f.name.starts_with("anon$"));
+        *lock(&self.functions) = named
+            .map(|f| (f.name.to_string(), f.params.iter().map(ToString::to_string).collect()))
+            .collect();
+    }
+
+    /// The script's own functions: name and parameters of each.
+    pub(super) fn functions(&self) -> Vec<(String, Vec<String>)> {
+        lock(&self.functions).clone()
     }
 
     pub(super) fn set_walk(&self, walk: Walk) {

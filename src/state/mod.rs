@@ -11,6 +11,7 @@
 //! This room knows the text of the file and nothing above it: not which sections and keys a pipeline uses
 //! (except the words a phase may have), no scripts, no processes, no terminal.
 
+mod by_hand;
 mod check;
 mod crc;
 mod disk;
@@ -35,6 +36,7 @@ mod store;
 pub mod value;
 mod view;
 
+pub use by_hand::{changes_between, check_text, patch_text, read_text, replace_text};
 pub use error::{StateError, SyntaxError};
 pub use event::{Change, Event, key_problem};
 pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};

@@ -18,6 +18,7 @@ mod redraw;
 mod stream;
 mod style;
 mod table;
+mod value_text;
 
 pub use banner::{Banner, Failure, failure_banner};
 pub use color::ColorChoice;
@@ -31,3 +32,4 @@ pub use redraw::Redraw;
 pub use stream::Captured;
 pub use style::{Tone, paint};
 pub use table::{Align, Cell, Table};
+pub use value_text::value_text;

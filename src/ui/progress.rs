@@ -210,6 +210,19 @@ impl Progress {
         }
     }
 
+    /// Leaves the terminal to somebody else while `work` is done: the lines of running phases are off it.
+    pub fn while_paused<T>(&self, work: impl FnOnce() -> T) -> T {
+        let screen = self.shared.drawing.as_ref().map(|drawing| &drawing.screen);
+        if let Some(screen) = screen {
+            screen.pause();
+        }
+        let result = work();
+        if let Some(screen) = screen {
+            screen.resume();
+        }
+        result
+    }
+
     /// Takes the lines of running phases off the terminal for good. A phase that ends afterwards
     /// still leaves its permanent line.
     pub fn clear(&self) {

@@ -38,6 +38,7 @@ struct Frame {
     line_ended: bool,
     widths_on_screen: Vec<usize>,
     closed: bool,
+    paused: bool,
 }
 
 impl Screen {
@@ -66,10 +67,23 @@ impl Screen {
         frame.closed = true;
     }
 
+    /// Wipes what is drawn and draws nothing until it is resumed.
+    pub(super) fn pause(&self) {
+        let mut frame = locked(&self.frame);
+        frame.lines.clear();
+        self.draw(&mut frame);
+        frame.paused = true;
+    }
+
+    /// Draws again.
+    pub(super) fn resume(&self) {
+        locked(&self.frame).paused = false;
+    }
+
     fn draw(&self, frame: &mut Frame) {
         let lines = std::mem::take(&mut frame.lines);
         frame.line_ended = false;
-        if frame.closed || (lines.is_empty() && frame.widths_on_screen.is_empty()) {
+        if frame.closed || frame.paused || (lines.is_empty() && frame.widths_on_screen.is_empty()) {
             return;
         }
         let bytes = wipe(&frame.widths_on_screen, self.stderr.size().0) + lines.join("\r\n").as_str();

@@ -29,6 +29,7 @@ pub(super) use failures::advice;
 pub(super) use phase::{LATER as PHASE_OPTIONS_LATER, OPTIONS as PHASE_OPTIONS};
 pub(super) use recovery::{OPTIONS as RETRY_OPTIONS, decision_of};
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
+pub(super) use state::{as_plain_data, section_handle};
 
 use super::engine::Outcome;
 use super::shared::Shared;

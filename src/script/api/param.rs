@@ -91,6 +91,9 @@ fn unknown(name: &str, near: Option<String>) -> Box<rhai::EvalAltResult> {
 }
 
 fn value(shared: &Shared, name: &str) -> Outcome<Dynamic> {
+    if let Some(attempt) = current::attempt() {
+        attempt.note_parameter(name);
+    }
     if let Some(value) = current::with(|attempt| attempt.and_then(|a| a.overridden(name))) {
         return Ok(from_data(&value));
     }

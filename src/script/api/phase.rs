@@ -8,6 +8,7 @@ use super::functions::{BODY, JUDGE, POLICY, fits};
 use super::options::Options;
 use super::{Outcome, define};
 use crate::plan::{Origin, Phase};
+use crate::script::body::body_of;
 use crate::script::closures::own_closure;
 use crate::script::current;
 use crate::script::fault::{mistake, raise_problem};
@@ -26,13 +27,15 @@ pub(in crate::script) const OPTIONS: &[&str] = &[
     "on_failure",
     "env",
     "cwd",
+    "inputs",
+    "outputs",
     "rerun",
     "help",
     "number",
 ];
 
 /// Options that the product has a name for, and this version no meaning.
-pub(in crate::script) const LATER: &[&str] = &["needs", "inputs", "outputs", "slurm", "executor"];
+pub(in crate::script) const LATER: &[&str] = &["needs", "slurm", "executor"];
 
 const DOCS: &str = "Declares a phase. Nothing runs until the script has ended: the plan comes first.
 The value of `body` is kept as the phase's result (see `result`). What the body captured is a private copy, as it stood when the phase was declared.
@@ -41,7 +44,8 @@ Options: `after` (name or list: these must have completed), `after_any` (these m
 `timeout` (\"12h\", for one attempt), `stall` (\"10m\": a command without output and without a new checkpoint for that long is stopped),
 `checkpoints` (a pattern like \"ckpt/epoch*\": each one is recorded as training writes it, once it has not changed for 2 s or has a newer one beside it),
 `complete_when` (a function of a path that says whether that checkpoint is whole, instead), `retries` (times that a failure is tried again when no policy has an opinion), `on_failure` (a policy, see `retry`),
-`env` (variables for its commands; `()` removes one), `cwd` (their directory), `rerun: \"stale\"` (run again when something it waits for has completed since),
+`env` (variables for its commands; `()` removes one), `cwd` (their directory), `inputs` and `outputs` (names or patterns of files: a changed input or a lost output makes a completed phase stale),
+`rerun: \"stale\"` (run again when it is stale, or something it waits for has completed since),
 `number` (what `--phase 3` means), `help` (one line).
 
 A phase declared inside a running phase joins the plan. Throws when the name is taken or an option is not as above.";
@@ -101,6 +105,9 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         retries: options.count("retries")?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
         env: options.environment("env")?,
         cwd: options.path("cwd")?,
+        inputs: options.names("inputs")?,
+        outputs: options.names("outputs")?,
+        body: body_of(shared, context, &body),
         rerun_when_stale: rerun.is_some(),
         number: options.number("number")?,
         help: options.text("help")?,

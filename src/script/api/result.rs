@@ -13,16 +13,20 @@ use crate::script::values::from_data;
 const DOCS: &str = "The recorded result of another phase: the value of its body; `()` when it has none or has not completed. Inside a phase only: while planning, a straight
 run and a resumed one would see different things. Throws for a name that no phase has.";
 
-pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
+pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
+    let known = Arc::clone(shared);
     define(
         module,
         "result",
         &["phase: string", "?"],
         DOCS,
-        |name: &str| -> Outcome<Dynamic> {
-            let attempt = current::attempt().ok_or_else(|| mistake("result() runs inside a phase"))?;
+        move |name: &str| -> Outcome<Dynamic> {
+            let session = &known.session;
+            if current::attempt().is_none() && !session.is_looked_at() {
+                return Err(mistake("result() runs inside a phase"));
+            }
             let near = {
-                let plan = attempt.session.plan();
+                let plan = session.plan();
                 if plan.get(name).is_some() {
                     None
                 } else {
@@ -30,7 +34,7 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
                 }
             };
             match near {
-                None => Ok(attempt.result_of(name).map_or(Dynamic::UNIT, |value| from_data(&value))),
+                None => Ok(session.result_of(name).map_or(Dynamic::UNIT, |value| from_data(&value))),
                 Some(near) => {
                     let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                     Err(mistake(format!("result: no phase is named `{name}`{near}")))

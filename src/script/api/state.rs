@@ -31,6 +31,34 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 
 pub(super) const DOCS: &str = "The run's state file, read and written through: `state.SECTION.KEY` reads, `()` when it is not there; an assignment makes section and key, and is durable when it returns.
 A section has `contains(key)` (`\"k\" in state.s`), `keys()`, `remove(key)` and `to_map()`; `state.phases.NAME` is the status of a phase.";
+/// The value behind `state.NAME`.
+pub(in crate::script) fn section_handle(shared: &Arc<Shared>, name: &str) -> Dynamic {
+    Dynamic::from(Section {
+        shared: Arc::clone(shared),
+        name: name.into(),
+    })
+}
+
+/// A copy of the state, or of a section of it, as maps; `None` for any other value.
+pub(in crate::script) fn as_plain_data(value: &Dynamic) -> Option<Dynamic> {
+    if let Some(section) = value.read_lock::<Section>() {
+        return Some(section.as_map().into());
+    }
+    let state = value.read_lock::<State>()?;
+    let names: Vec<String> = state
+        .0
+        .session
+        .ledger
+        .read(|s| s.sections().map(String::from).collect());
+    let sections = names.into_iter().map(|name| {
+        let section = Section {
+            shared: Arc::clone(&state.0),
+            name,
+        };
+        (section.name.as_str().into(), section.as_map().into())
+    });
+    Some(sections.collect::<Map>().into())
+}
 
 pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     module
@@ -173,6 +201,9 @@ impl Section {
         let replayed = current::with(|attempt| attempt.is_some_and(|a| a.is_replayed()));
         if replayed {
             return Ok(());
+        }
+        if let Some(why) = self.shared.session.write_refusal() {
+            return Err(mistake(format!("the state is not changed here: {why}")));
         }
         debug_assert!(self.shared.session.mode == Mode::Live || !self.shared.session.ledger.is_live());
         self.shared.session.ledger.commit(event).map_err(raise_state_error)

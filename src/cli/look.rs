@@ -1,0 +1,123 @@
+//! Opening a run to look at it: its state, and its script with the plan it declares. Nothing is started, written or locked.
+
+use std::sync::Arc;
+
+use super::error::CliError;
+use super::take_up::{go_to_working_directory, recorded_script};
+use super::watch::Watcher;
+use crate::exec::{Local, StopSignal};
+use crate::plan::{Parameters, Provided};
+use crate::run::{Ledger, Mode, RunDirectory, RunPath, Session, locate, recorded_parameters};
+use crate::script::{Host, Inspector, ScriptError, ScriptSource};
+use crate::state::{Owner, State, holder, read, value};
+use crate::ui::Printer;
+
+/// A run that is looked at.
+pub(super) struct Look {
+    /// Where it is.
+    pub run: RunPath,
+    /// Its state as the file has it.
+    pub state: State,
+    /// Who has it in use.
+    pub owner: Option<Owner>,
+    /// The session in which its script was planned.
+    pub session: Arc<Session>,
+    /// What the script says to people is heard here.
+    pub watcher: Arc<Watcher>,
+    /// The script, to be asked.
+    pub inspector: Inspector,
+    /// What kept the script from planning, if something did.
+    pub trouble: Option<ScriptError>,
+}
+
+/// Which parameters the plan is made with.
+pub(super) enum With {
+    /// Those that the run had.
+    Recorded,
+    /// Those that a resume from here would have.
+    Resumed {
+        /// `-p NAME=VALUE`
+        pairs: Vec<(String, String)>,
+    },
+}
+
+impl Look {
+    /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
+    pub(super) fn open(asked: Option<&str>, with: With, printer: &Printer) -> Result<Look, CliError> {
+        let mut run = locate(asked)?;
+        let state = read(&run.state_file)?;
+        let source = recorded_script(&run, &state, None, printer);
+        go_to_working_directory(&mut run, None, &state, printer)?;
+        let owner = holder(&run.state_file);
+        let watcher = Arc::new(Watcher::new(printer, true));
+        let session = Arc::new(session(&run, &state, with, &watcher));
+        let host = source
+            .and_then(|source| Host::new(Arc::clone(&session), &source).map_err(CliError::from))
+            .map_err(CliError::into_script);
+        let (inspector, trouble) = match host {
+            Ok(host) => host.inspect(),
+            Err(trouble) => {
+                let nothing = ScriptSource {
+                    name: "nothing".into(),
+                    text: String::new(),
+                };
+                (Host::new(Arc::clone(&session), &nothing)?.inspect().0, Some(trouble?))
+            }
+        };
+        // What the top level wrote into its draft of the state is not in the file.
+        session.ledger.redraft(state.clone());
+        session.look_at();
+        Ok(Look {
+            run,
+            state,
+            owner,
+            session,
+            watcher,
+            inspector,
+            trouble,
+        })
+    }
+
+    /// Says that the script is not in reach, if it is not.
+    pub(super) fn warn_of_trouble(&self, printer: &Printer) {
+        if let Some(trouble) = &self.trouble {
+            printer.warn(&format!(
+                "the script cannot be planned, so not all of it is in reach: {}",
+                trouble.one_line()
+            ));
+        }
+    }
+}
+
+fn session(run: &RunPath, state: &State, with: With, watcher: &Arc<Watcher>) -> Session {
+    let name = state
+        .get("metadata", "name")
+        .map(value::decode)
+        .and_then(|v| v.as_str().map(String::from))
+        .unwrap_or_else(|| {
+            let name = run.directory.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        });
+    let recorded = recorded_parameters(state);
+    let provided = match with {
+        With::Recorded => Provided {
+            recorded,
+            ..Provided::default()
+        },
+        With::Resumed { pairs } => Provided {
+            pairs,
+            environment: Some(|name| std::env::var(name).ok()),
+            recorded,
+            ..Provided::default()
+        },
+    };
+    Session::new(
+        Mode::Dry,
+        Ledger::draft(state.clone()),
+        RunDirectory::existing(&name, run.directory.clone()),
+        Parameters::new(provided),
+        Arc::new(Local::new()),
+        StopSignal::new(),
+        Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
+    )
+}

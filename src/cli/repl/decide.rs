@@ -1,0 +1,80 @@
+//! What a person answers to a failure: the next attempt with other settings, or none; and a shell to look around in.
+
+use std::time::Duration;
+
+use super::super::error::CliError;
+use super::super::shell::PhaseShell;
+use super::session::Repl;
+use crate::run::{Decision, MASKED, Overrides, Surroundings};
+use crate::state::value::decode;
+
+impl Repl<'_> {
+    pub(super) fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
+        let why = match arguments {
+            [] => "decided by hand".to_string(),
+            words => words.join(" "),
+        };
+        Ok(match name {
+            "skip" => Decision::Skip { why },
+            "fail" => Decision::Fail,
+            "abort" => Decision::Abort { why },
+            _ => Decision::Retry {
+                overrides: self.overrides(arguments)?,
+                delay: Duration::ZERO,
+            },
+        })
+    }
+
+    /// `lr=0.1 CUDA_LAUNCH_BLOCKING=1`: parameters of the script by their names, anything in capitals a variable.
+    fn overrides(&self, settings: &[&str]) -> Result<Overrides, CliError> {
+        let mut overrides = Overrides::default();
+        let parameters = self.session.parameters();
+        for setting in settings {
+            let (name, text) = setting.split_once('=').ok_or_else(|| {
+                CliError::usage(format!("write NAME=VALUE, not `{setting}`"))
+                    .hint(":retry batch_size=4 NCCL_DEBUG=INFO")
+            })?;
+            let is_variable = name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+            if parameters.get(name).is_none() && is_variable {
+                overrides.env.insert(name.into(), text.into());
+                continue;
+            }
+            // As in the state file: what reads as a number, a list or true is one.
+            let value = parameters
+                .conform(name, &decode(text))
+                .or_else(|error| parameters.conform(name, &text.into()).map_err(|_| error))?;
+            overrides.params.insert(name.into(), value);
+        }
+        Ok(overrides)
+    }
+
+    /// The user's shell in the middle of the failure; the session goes on when it ends.
+    pub(super) fn shell(&self) -> Result<(), CliError> {
+        let Some(failed) = &self.failed else { return Ok(()) };
+        let record = failed.attempt.record();
+        let own = failed.attempt.surroundings()?;
+        let mut around = Surroundings {
+            cwd: record.cwd.or(own.cwd),
+            env: record.env,
+        };
+        for (name, value) in own.env {
+            // Here a secret is known, and stays in the family.
+            let known = around.env.entry(name).or_insert_with(|| value.clone());
+            if known.as_deref() == Some(MASKED) {
+                *known = value;
+            }
+        }
+        let shell = PhaseShell {
+            phase: &failed.failure.phase,
+            attempt: failed.attempt.number as usize,
+            around,
+        };
+        self.printer.info("`exit` comes back here");
+        let ended = shell.command()?.status();
+        ended
+            .map(|_| ())
+            .map_err(|e| CliError::disk(format!("cannot start the shell: {e}")))
+    }
+}

@@ -1,0 +1,160 @@
+//! What can be known of a phase's body before it runs: its text, and the values that it captured.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rhai::{AST, Expr, FnPtr, NativeCallContext, Stmt};
+use serde_json::Value;
+
+use super::diagnostics::span;
+use super::engine::GLOBALS;
+use super::lexer::last_argument;
+use super::reach::{Piece, Reach};
+use super::shared::Shared;
+use super::values::to_data;
+use crate::plan::Body;
+
+/// A captured value longer than this is kept as a hash.
+const LONGEST: usize = 120;
+/// A captured map with more values than this is kept as one hash.
+const MOST_VALUES: usize = 200;
+
+/// The body of the phase that a call of `phase` declares.
+pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Body {
+    let reach = reach_of(shared, context);
+    let mut body = Body {
+        text: reach.as_ref().map(|r| r.text.clone()),
+        functions: reach.as_ref().map(|r| r.functions.clone()).unwrap_or_default(),
+        ..Body::default()
+    };
+    // Of a map with many settings a phase is made from those that it reads.
+    let may_read = |path: &str| match (path.rsplit_once('.'), &reach) {
+        (Some((_, key)), Some(reach)) => reach.may_read(key),
+        _ => true,
+    };
+    let names = captured_names(shared, context, closure);
+    for (name, value) in names.iter().zip(closure.curry()) {
+        if GLOBALS.contains(&name.as_str()) {
+            continue;
+        }
+        // A captured function is no data; its text is not the body's.
+        let Ok(value) = to_data(value) else { continue };
+        let mut leaves = vec![];
+        flatten(name, &value, &mut leaves);
+        if leaves.len() > MOST_VALUES {
+            body.captured.insert(name.clone(), hashed(&value));
+            continue;
+        }
+        for (path, leaf) in leaves.into_iter().filter(|(path, _)| may_read(path)) {
+            match parameter_behind(shared, &path, leaf) {
+                Some(parameter) => body.parameters.push(parameter),
+                None => {
+                    body.captured.insert(path, shown(shared, leaf));
+                }
+            }
+        }
+    }
+    body
+}
+
+/// What the body's text reaches. Phases that a loop declares share their text.
+fn reach_of(shared: &Shared, context: &NativeCallContext) -> Option<Arc<Reach>> {
+    let (name, at) = (context.call_source().unwrap_or_default(), context.call_position());
+    shared.reach_at(name, at, |source, functions| {
+        let tokens = last_argument(source, span(source, at).start)?;
+        Some(functions.reach(&Piece::of(source, &tokens)))
+    })
+}
+
+/// The variables that a closure captured: they are the first of its parameters.
+fn captured_names(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Vec<String> {
+    let count = closure.curry().len();
+    if count == 0 {
+        return vec![];
+    }
+    shared.captured_by(closure.fn_name(), || {
+        let libraries = &context.global_runtime_state().lib;
+        let mut functions = libraries.iter().flat_map(|library| library.iter_script_fn_info());
+        let found = functions.find(|(_, _, name, _, _)| *name == closure.fn_name());
+        let names = |function: &rhai::ScriptFuncDef| function.params.iter().map(ToString::to_string).collect();
+        found.map(|(_, _, _, _, function)| names(function)).unwrap_or_default()
+    })
+}
+
+fn flatten<'a>(path: &str, value: &'a Value, leaves: &mut Vec<(String, &'a Value)>) {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, item)| flatten(&format!("{path}.{key}"), item, leaves)),
+        leaf => leaves.push((path.into(), leaf)),
+    }
+}
+
+/// The parameter that a captured value is: the script bound it to that variable, or to a key of the parameter's own name.
+fn parameter_behind(shared: &Shared, path: &str, value: &Value) -> Option<String> {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    let name = shared.bound_to(path).unwrap_or_else(|| last.to_string());
+    let parameters = shared.session.parameters();
+    parameters.get(&name).filter(|p| p.value == *value).map(|_| name)
+}
+
+/// A captured value as it may stand in the state file: what could be a secret is only hashed.
+fn shown(shared: &Shared, value: &Value) -> String {
+    let harmless = match value {
+        Value::String(_) => shared.session.parameters().iter().any(|(_, p)| p.value == *value),
+        Value::Array(items) => items.iter().all(|i| i.is_number() || i.is_boolean()),
+        _ => true,
+    };
+    let text = value.to_string();
+    if harmless && text.len() <= LONGEST {
+        text
+    } else {
+        hashed(value)
+    }
+}
+
+fn hashed(value: &Value) -> String {
+    format!("#{}", &blake3::hash(value.to_string().as_bytes()).to_hex()[..8])
+}
+
+/// The variables that a script's top level binds to parameters: `let batch = param("batch_size", 8)`.
+pub(super) fn bindings(ast: &AST) -> BTreeMap<String, String> {
+    let bound = |statement: &Stmt| match statement {
+        Stmt::Var(variable, ..) => {
+            let (name, value) = (&variable.0.name, &variable.1);
+            let Expr::FnCall(call, _) = value else { return None };
+            let Some(Expr::StringConstant(parameter, _)) = call.args.first() else {
+                return None;
+            };
+            (call.name == "param").then(|| (name.to_string(), parameter.to_string()))
+        }
+        _ => None,
+    };
+    ast.statements().iter().filter_map(bound).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_bound_to_a_parameter_is_known_by_it() {
+        let engine = rhai::Engine::new();
+        let ast = engine.compile(r#"let b = param("batch_size", 8); let c = b + 1; let d = other("x");"#);
+        assert_eq!(
+            bindings(&ast.expect("it parses")),
+            BTreeMap::from([("b".into(), "batch_size".into())])
+        );
+    }
+
+    #[test]
+    fn a_map_is_taken_apart_and_a_list_is_not() {
+        let value = json!({ "a": { "b": 1 }, "c": [1, 2] });
+        let mut leaves = vec![];
+        flatten("p", &value, &mut leaves);
+        let paths: Vec<String> = leaves.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["p.a.b", "p.c"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! `jumar eval RUN EXPR`: one value of a run, and nothing else touched.
+
+mod common;
+
+use common::{Workplace, wait_until};
+
+const SCRIPT: &str = r#"
+import "std/gpu" as gpu;
+let batch = param("batch_size", 8, "samples per step");
+fn double(x) { 2 * x }
+phase("train", || { shell("echo run >> ran.txt"); metric("accuracy", 0.5); #{ loss: 1.25, tags: ["a", "b"] } });
+phase("train.more", #{ after: "train" }, || { metric("accuracy", 0.75); state.notes.seen = "yes"; });
+"#;
+
+fn after_a_run() -> Workplace {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    place
+        .jumar(&["run", "s.rhai", "--run-dir", "r", "--batch-size", "4"])
+        .code(0);
+    place
+}
+
+/// Every file of the run directory, with its content and the time it was written.
+fn everything(place: &Workplace) -> Vec<(String, String, std::time::SystemTime)> {
+    let mut found = vec![];
+    let mut open = vec![place.path().join("r")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let text = std::fs::read(&path).expect("a file");
+            let written = path.metadata().and_then(|m| m.modified()).expect("a time");
+            found.push((
+                path.display().to_string(),
+                String::from_utf8_lossy(&text).into_owned(),
+                written,
+            ));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn state_phases_parameters_metrics_results_and_functions_are_in_reach() {
+    let place = after_a_run();
+    for (expression, value) in [
+        ("state.phases.train", "completed"),
+        ("phases.train", "completed"),
+        ("params.batch_size", "4"),
+        ("batch", "4"),
+        ("param(\"batch_size\")", "4"),
+        ("double(21)", "42"),
+        ("metrics.train.accuracy", "0.5"),
+        ("metrics[\"train.more\"].accuracy", "0.75"),
+        ("results.train.loss", "1.25"),
+        ("result(\"train\").tags[1]", "b"),
+        ("state.notes.seen", "yes"),
+        ("run.dir", "r"),
+        ("gpu::count() >= 0", "true"),
+        ("let a = 1; a + double(1)", "3"),
+        ("state.nothing.here", "()"),
+        ("-1", "-1"),
+    ] {
+        let ended = place.jumar(&["eval", "r", expression]).code(0);
+        assert_eq!(ended.stdout, format!("{value}\n"), "{expression}");
+        assert_eq!(ended.stderr, "", "{expression}");
+    }
+}
+
+#[test]
+fn a_section_is_shown_as_two_columns_and_as_json_it_is_a_map() {
+    let place = after_a_run();
+    let ended = place.jumar(&["eval", "r", "state.phases"]).code(0);
+    assert_eq!(ended.stdout, "train       completed\ntrain.more  completed\n");
+    let ended = place.jumar(&["eval", "r", "results.train", "--json"]).code(0);
+    let value: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(value, serde_json::json!({ "loss": 1.25, "tags": ["a", "b"] }));
+    let ended = place.jumar(&["eval", "r", "state", "--json"]).code(0);
+    let value: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(value["phases"]["train"], "completed");
+}
+
+#[test]
+fn looking_writes_nothing_and_runs_no_phase() {
+    let place = after_a_run();
+    let before = everything(&place);
+    place.jumar(&["eval", "r", "state.phases"]).code(0);
+    let refused = place.jumar(&["eval", "r", "state.phases.train = \"pending\""]).code(3);
+    assert!(refused.stderr.contains("eval only reads"), "{}", refused.stderr);
+    assert!(everything(&place) == before);
+    assert_eq!(place.read("ran.txt"), "run\n");
+}
+
+#[test]
+fn a_mistake_is_drawn_where_it_is() {
+    let place = after_a_run();
+    let ended = place.jumar(&["eval", "r", "dobule(1)"]).code(3);
+    assert!(ended.stderr.contains("did you mean `double`?"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("input:1:1"), "{}", ended.stderr);
+    let ended = place.jumar(&["eval", "r", "1 +", "--json"]).code(3);
+    let value: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(value["error"]["kind"], "script");
+}
+
+#[test]
+fn a_run_whose_script_is_broken_can_still_be_asked_about_its_state() {
+    let place = after_a_run();
+    place.write("s.rhai", "phase(\"train\", || { ");
+    let ended = place
+        .jumar(&["eval", "r", "[phases.train, params.batch_size, metrics.train.accuracy]"])
+        .code(0);
+    assert_eq!(ended.stdout, "[\"completed\", 4, 0.5]\n");
+    assert!(
+        ended.stderr.contains("the script cannot be planned"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_run_that_is_on_can_be_asked_while_it_holds_its_lock() {
+    let place = Workplace::new();
+    place.write(
+        "s.rhai",
+        r#"phase("a", || { shell("touch started; while ! test -e go; do sleep 0.02; done"); });"#,
+    );
+    let run = place.start(&["run", "s.rhai", "--run-dir", "r"]);
+    wait_until("the phase has started", || place.exists("started"));
+    let ended = place.jumar(&["eval", "r", "phases.a"]);
+    place.write("go", "");
+    run.wait_with_output().expect("it ends");
+    assert_eq!(ended.code(0).stdout, "in_progress\n");
+}
+
+#[test]
+fn a_file_of_the_bash_runner_can_be_asked() {
+    let place = Workplace::new();
+    place.write(
+        "old/.experiment_state",
+        "[metadata]\nversion=3.1.0\n\n[phases]\ntraining=completed\nphase1_statistical=failed\n",
+    );
+    let ended = place
+        .jumar(&["eval", "old", "phases.keys().filter(|p| phases[p] == \"failed\")"])
+        .code(0);
+    assert_eq!(ended.stdout, "[\"phase1_statistical\"]\n");
+}

@@ -1,0 +1,264 @@
+//! `jumar repl`: lines of Rhai with a run in reach; edits are staged and written as one event.
+
+mod common;
+mod terminal;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use common::{Ended, Workplace, value_in, wait_until};
+use terminal::Terminal;
+
+const SCRIPT: &str = r#"
+import "std/gpu" as gpu;
+let batch = param("batch_size", 8, "samples per step");
+/// Twice as much.
+fn double(x) { 2 * x }
+phase("prepare", || { shell("echo run >> ran.txt"); });
+phase("train", #{ after: "prepare" }, || {
+    metric("loss", 0.25);
+    shell("for i in $(seq 100); do echo line $i; done; echo out of luck >&2; exit 3");
+});
+phase("test", #{ after: "train" }, || { });
+"#;
+
+fn after_a_failure() -> Workplace {
+    let place = Workplace::new();
+    let home = place.path().join("home").display().to_string();
+    place.write("s.rhai", SCRIPT);
+    place.jumar(&["run", "s.rhai", "--run-dir", "r"]).code(1);
+    place.env("HOME", &home)
+}
+
+fn piped(place: &Workplace, input: &str) -> Ended {
+    let mut command = place.command(&["repl", "r"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut jumar = command.spawn().expect("jumar starts");
+    let mut keyboard = jumar.stdin.take().expect("a pipe");
+    keyboard.write_all(input.as_bytes()).expect("it is read");
+    drop(keyboard);
+    jumar.wait_with_output().expect("it ends").into()
+}
+
+fn status(place: &Workplace, phase: &str) -> String {
+    value_in(&place.read("r/.experiment_state"), "phases", phase).expect("it is there")
+}
+
+#[test]
+fn lines_see_the_run_and_what_earlier_lines_left() {
+    let place = after_a_failure();
+    let input = "phases.train\nlet x = double(batch);\nx + 1\nfn third(y) {\n  y / 3\n}\nthird(x - 1)\ngpu::count() >= 0\n[metrics.train.loss, params.batch_size]\nstate.nothing.here\n";
+    let ended = piped(&place, input).code(0);
+    assert_eq!(ended.stdout, "failed\n17\n5\ntrue\n[0.25, 8]\n()\n");
+    assert_eq!(place.read("ran.txt"), "run\n", "no phase was started");
+}
+
+#[test]
+fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
+    let place = after_a_failure();
+    let before = place.read("r/.experiment_state");
+    let ended = piped(
+        &place,
+        "state.phases.train = \"completed\"\nstate.notes.why = \"by hand\"\n:changes\n:undo\n:changes\n",
+    )
+    .code(2);
+    assert!(
+        ended.stdout.contains("-train=failed\n+train=completed\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(ended.stdout.contains("+[notes]\n+why=by hand\n"), "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches("+why").count(), 1, "it was taken back");
+    assert!(ended.stderr.contains("1 edit is not written"), "{}", ended.stderr);
+    assert_eq!(place.read("r/.experiment_state"), before);
+    let ended = piped(
+        &place,
+        "phases.train = \"completed\"; phases.test = \"skipped\"\n:commit\nphases.test\n",
+    )
+    .code(0);
+    assert_eq!(ended.stdout, "skipped\n");
+    assert!(ended.stderr.contains("2 changes written"), "{}", ended.stderr);
+    assert_eq!(
+        (status(&place, "train"), status(&place, "test")),
+        ("completed".into(), "skipped".into())
+    );
+}
+
+#[test]
+fn piped_input_stops_at_its_first_error_and_what_the_line_changed_before_it_is_not_staged() {
+    let place = after_a_failure();
+    let ended = piped(&place, "1 + 1\nstate.notes.a = 1; nonsense()\n2 + 2\n").code(3);
+    assert_eq!(ended.stdout, "2\n");
+    assert!(
+        ended.stderr.contains("no function is called `nonsense`"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("stopped at line 2 of the input"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!place.read("r/.experiment_state").contains("[notes]"));
+    piped(&place, ":nonsense\n").code(2);
+    let refused = piped(&place, "phases.train = \"compelted\"\n").code(3);
+    assert!(refused.stderr.contains("no status of a phase"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_file_that_changed_underneath_is_merged_or_the_conflict_is_told() {
+    let place = after_a_failure();
+    let file = place.path().join("r/.experiment_state");
+    let with = |line: &str| {
+        format!(
+            "phases.train = \"skipped\"\ncapture(\"sed -i {line} {}\")\n:commit\n",
+            file.display()
+        )
+    };
+    let ended = piped(&place, &with("s/test=pending/test=skipped/")).code(0);
+    assert!(
+        ended.stderr.contains("merged with what others changed"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        (status(&place, "train"), status(&place, "test")),
+        ("skipped".into(), "skipped".into())
+    );
+    let place = after_a_failure();
+    let file = place.path().join("r/.experiment_state");
+    let with = |end: &str| {
+        format!(
+            "phases.train = \"skipped\"\ncapture(\"sed -i s/train=failed/train=pending/ {}\")\n{end}\n",
+            file.display()
+        )
+    };
+    let ended = piped(&place, &with(":commit")).code(4);
+    assert!(
+        ended
+            .stderr
+            .contains("[phases] train: it was failed, you wrote skipped, it is pending now"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(status(&place, "train"), "pending");
+    place.write(
+        "r/.experiment_state",
+        &place
+            .read("r/.experiment_state")
+            .replace("train=pending", "train=failed"),
+    );
+    piped(&place, &with(":commit!")).code(0);
+    assert_eq!(status(&place, "train"), "skipped");
+}
+
+#[test]
+fn the_commands_show_phases_logs_failures_and_documentation() {
+    let place = after_a_failure();
+    let ended = piped(
+        &place,
+        ":help\n:phases\n:log train 1\n:failure\n:doc double\n:doc shell\n:rerun prepare\n:commit\n",
+    )
+    .code(0);
+    for text in [
+        ":changes",
+        "train    failed",
+        "line 99\n",
+        "out of luck\n",
+        "train, attempt 1: exit\n",
+        "double(x)\nTwice as much.\n",
+        "shell(command: string, options: map) -> map",
+    ] {
+        assert!(ended.stdout.contains(text), "{text}\n---\n{}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("line 10\n"), "only the end of a long log");
+    assert_eq!(status(&place, "prepare"), "pending");
+    let refused = piped(&place, ":log trian\n").code(2);
+    assert!(refused.stderr.contains("did you mean `train`?"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_run_that_is_on_is_read_only_and_the_prompt_says_so() {
+    let place = Workplace::new();
+    place.write(
+        "s.rhai",
+        r#"phase("a", || { shell("touch started; while ! test -e go; do sleep 0.02; done"); });"#,
+    );
+    let home = place.path().display().to_string();
+    let place = place.env("HOME", &home);
+    let run = place.start(&["run", "s.rhai", "--run-dir", "r"]);
+    wait_until("the phase has started", || place.exists("started"));
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
+    terminal.expect("r (running, read-only)> ");
+    terminal.line("phases.a");
+    terminal.expect("in_progress\r\n");
+    terminal.line("state.notes.x = 1");
+    terminal.expect("the run is on, in pid ");
+    place.write("go", "");
+    run.wait_with_output().expect("it ends");
+    terminal.line("");
+    terminal.expect("r> ");
+    terminal.line("phases.a");
+    terminal.expect("completed\r\n");
+    terminal.keys("\u{4}");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
+    let place = after_a_failure();
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
+    terminal.expect("r> ");
+    terminal.keys("state.phases.pre\t");
+    terminal.expect("pare");
+    terminal.line("");
+    terminal.expect("completed\r\n");
+    terminal.line("if phases.train == \"failed\" {");
+    terminal.line("40 + 2");
+    terminal.line("}");
+    terminal.expect("42\r\n");
+    terminal.line("1 +");
+    terminal.expect("1 +\r\n");
+    terminal.keys("\u{3}");
+    terminal.expect("[?2004l");
+    terminal.expect("r> ");
+    terminal.line("nonsense()");
+    terminal.expect("no function is called `nonsense`");
+    terminal.line("state.notes.y = 1; nonsense()");
+    terminal.expect("no function is called `nonsense`");
+    terminal.expect("r> ");
+    terminal.line("state.notes.y");
+    terminal.expect("()\r\n");
+    terminal.line("state.notes.x = 1");
+    terminal.expect("r (1 staged)> ");
+    terminal.keys("\u{4}");
+    terminal.expect("1 edit is not written");
+    terminal.keys("\u{4}");
+    assert_eq!(terminal.end(), 0);
+    assert!(place.read("home/.local/share/jumar/history").contains("nonsense()"));
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
+    terminal.expect("r> ");
+    terminal.keys("\u{1b}[A\u{1b}[A\u{1b}[A\r");
+    terminal.expect("no function is called `nonsense`");
+    terminal.line(":quit");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn ctrl_c_ends_a_line_that_does_not_end_and_the_session_goes_on() {
+    let place = after_a_failure();
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
+    terminal.expect("r> ");
+    terminal.line("print(\"spinning\"); loop { }");
+    terminal.expect("spinning\r\n");
+    terminal.interrupt();
+    terminal.expect("interrupted");
+    terminal.expect("r> ");
+    terminal.line("6 * 7");
+    terminal.expect("42\r\n");
+    terminal.line(":quit");
+    assert_eq!(terminal.end(), 0);
+}

@@ -1,0 +1,194 @@
+//! `--repl-on-failure`: the run stops inside the failed phase, before its policy is asked.
+
+mod common;
+mod terminal;
+
+use std::io::Write;
+use std::process::Stdio;
+
+use common::{Ended, Workplace, value_in};
+use terminal::Terminal;
+
+/// `train` fails in a function until `lr` is small or `MERCY` is set; its policy would leave it out.
+const SCRIPT: &str = r#"
+param("lr", 0.5, "step size");
+fn attempt_with(rate) {
+    let doubled = rate * 2;
+    shell(`echo rate ${rate} mercy $MERCY; test ${rate} = 0.25 || test "$MERCY" = yes`);
+    doubled
+}
+phase("train", #{ on_failure: |f| skip("the policy said so"), env: #{ FROM_PHASE: "here" } }, || {
+    let steps = [1, 2];
+    for step in steps {
+        let seen = step * 10;
+        attempt_with(param("lr"));
+    }
+    steps.len()
+});
+phase("after", #{ after: "train" }, || { });
+"#;
+
+fn place() -> Workplace {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let home = place.path().join("home").display().to_string();
+    place.env("HOME", &home).env("SHELL", "/bin/sh")
+}
+
+fn run(place: &Workplace, input: &str) -> Ended {
+    let mut command = place.command(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut jumar = command.spawn().expect("jumar starts");
+    let mut keyboard = jumar.stdin.take().expect("a pipe");
+    keyboard.write_all(input.as_bytes()).expect("it is read");
+    drop(keyboard);
+    jumar.wait_with_output().expect("it ends").into()
+}
+
+fn status(place: &Workplace, phase: &str) -> String {
+    value_in(&place.read("r/.experiment_state"), "phases", phase).expect("it is there")
+}
+
+#[test]
+fn the_variables_of_the_phase_and_of_the_function_that_failed_are_in_reach() {
+    let place = place();
+    let ended = run(
+        &place,
+        "[steps, seen, rate, doubled]\nphases.train\nattempt_with(0.25)\nrun.attempt\n:failure\n:quit\n",
+    )
+    .code(0);
+    let shown = ended.stdout.replace('\n', " ");
+    assert!(
+        shown.starts_with("[[1, 2], 10, 0.5, 1.0] failed 0.5 1 train, attempt 1: exit "),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("train, attempt 1, has failed: exit: ended with status 1"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("in reach: "), "{}", ended.stderr);
+    assert_eq!(status(&place, "train"), "skipped", "left to the policy");
+}
+
+#[test]
+fn a_retry_with_another_parameter_is_made_and_recorded() {
+    let place = place();
+    run(&place, ":retry lr=0.25\n").code(0);
+    assert_eq!(
+        (status(&place, "train"), status(&place, "after")),
+        ("completed".into(), "completed".into())
+    );
+    let log = place.read("r/logs/train.log");
+    assert!(
+        log.contains("rate 0.5 mercy") && log.contains("rate 0.25 mercy"),
+        "{log}"
+    );
+    let again = self::place();
+    run(&again, ":retry MERCY=yes\n").code(0);
+    assert_eq!(status(&again, "train"), "completed");
+}
+
+#[test]
+fn each_failure_takes_the_lines_up_to_its_own_answer() {
+    let place = place();
+    let ended = run(&place, "run.attempt\n:retry\nrun.attempt\n:abort enough of it\n").code(1);
+    assert!(ended.stdout.starts_with("1\n2\n"), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("stopped by the recovery policy: enough of it"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        (status(&place, "train"), status(&place, "after")),
+        ("failed".into(), "pending".into())
+    );
+}
+
+#[test]
+fn a_phase_can_be_left_out_or_given_up_by_hand() {
+    let place = place();
+    run(&place, ":skip not today\n").code(0);
+    assert_eq!(
+        (status(&place, "train"), status(&place, "after")),
+        ("skipped".into(), "completed".into())
+    );
+    assert_eq!(place.read("r/.experiment_state").matches("not today").count(), 1);
+    let place = self::place();
+    run(&place, ":fail\n").code(1);
+    assert_eq!(
+        (status(&place, "train"), status(&place, "after")),
+        ("failed".into(), "pending".into())
+    );
+}
+
+#[test]
+fn a_mistake_leaves_the_answer_to_the_policy_and_is_told() {
+    let place = place();
+    let ended = run(&place, ":retry lr=fast\n").code(0);
+    assert!(
+        ended.stderr.contains("parameter `lr` must be a number, not"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(status(&place, "train"), "skipped");
+    let place = self::place();
+    run(&place, "").code(0);
+    assert_eq!(status(&place, "train"), "skipped");
+}
+
+#[test]
+fn a_mistake_of_the_script_itself_stops_there_too() {
+    let place = place();
+    place.write(
+        "s.rhai",
+        "let outside = 1; phase(\"a\", || { let n = 3; let m = [n]; m[5] });",
+    );
+    let ended = run(&place, "n + m[0]\n").code(1);
+    assert_eq!(ended.stdout.lines().next(), Some("6"));
+    let reach = ended
+        .stderr
+        .lines()
+        .find(|l| l.starts_with("in reach: "))
+        .expect("it says what");
+    assert!(
+        reach.contains(" m,") && !reach.contains("outside"),
+        "what the phase did not capture is not its own: {reach}"
+    );
+}
+
+#[test]
+fn without_the_option_nothing_stops() {
+    let place = place();
+    place.jumar(&["run", "s.rhai", "--run-dir", "r"]).code(0);
+    assert_eq!(status(&place, "train"), "skipped");
+    place.jumar(&["run", "s.rhai", "--repl-on-failure", "-y"]).code(2);
+}
+
+#[test]
+fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
+    let place = place();
+    let mut terminal = Terminal::start(&mut place.command(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"]));
+    terminal.expect("train failed> ");
+    terminal.line("seen * 2");
+    terminal.expect("20\r\n");
+    terminal.line("nonsense");
+    terminal.expect("no variable is called `nonsense`");
+    terminal.expect("train failed> ");
+    terminal.line(":shell");
+    terminal.expect("(jumar train 1) ");
+    terminal.line("echo $FROM_PHASE-$JUMAR_ATTEMPT");
+    terminal.expect("here-1");
+    terminal.line("exit");
+    terminal.expect("train failed> ");
+    terminal.line(":retry lr=0.25");
+    terminal.expect("completed");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(status(&place, "train"), "completed");
+}
