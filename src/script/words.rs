@@ -320,6 +320,7 @@ fn function_not_found(signature: &str, around: &Around) -> Words {
         },
         true,
     );
+    known.extend(around.shared.functions());
     // The engine lists them in no order.
     known.sort_by(|(a, p), (b, q)| (a, p.len(), p).cmp(&(b, q.len(), q)));
     let overloads = known
