@@ -173,6 +173,7 @@ fn literals_that_can_only_fail_are_found_before_anything_runs() {
 #[test]
 fn what_is_only_known_when_the_script_runs_is_not_judged() {
     for text in [
+        "import \"std/gpu\" as gpu; const N = 1; fn train() { phase(\"a\", || { param(\"lr\"); result(\"b\") }); }",
         "let n = \"b\"; phase(n, || 1); phase(\"a\", || { result(\"b\") });",
         "let n = \"lr\"; let v = param(n, 1); phase(\"a\", || { param(\"lr\") });",
         "phase(\"a\", || { if true { step(\"x\", || 1) } else { step(\"x\", || 2) } });",

@@ -22,7 +22,7 @@ pub(super) struct Declared {
 impl Declared {
     /// Gathers them. `imported` are the paths of the modules that the script imports.
     pub(super) fn of(ast: &AST, imported: &[(String, String)]) -> Declared {
-        let foreign = imported.iter().any(|(_, path)| !path.starts_with("std/"));
+        let foreign = is_module(ast) || imported.iter().any(|(_, path)| !path.starts_with("std/"));
         let mut declared = Declared {
             more_phases: foreign || imported.iter().any(|(_, path)| path == "std/sweep"),
             more_parameters: foreign,
@@ -51,6 +51,12 @@ impl Declared {
             _ => {}
         }
     }
+}
+
+/// A script that only defines is there to be imported: whoever does may declare what it uses.
+fn is_module(ast: &AST) -> bool {
+    let defines = |s: &Stmt| matches!(s, Stmt::Import(..) | Stmt::Export(..) | Stmt::Var(..) | Stmt::Noop(..));
+    ast.statements().iter().all(defines)
 }
 
 pub(super) fn call_of<'a>(node: &ASTNode<'a>) -> Option<&'a FnCallExpr> {
