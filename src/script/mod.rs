@@ -18,12 +18,14 @@ mod manual;
 mod resolver;
 mod scan;
 mod shared;
+mod source;
 mod values;
 mod words;
 
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
 pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME};
-pub use host::{Host, ScriptSource};
+pub use host::Host;
 pub use listing::{Primitive, primitives};
 pub use manual::{Entry, definitions, manual};
+pub use source::ScriptSource;
