@@ -165,6 +165,12 @@ fn a_script_that_cannot_be_rehearsed_is_told_at_which_line_after_which_command_a
     );
     let told = place.jumar(&["rehearse", "p.rhai"]).code(3).stderr;
     assert!(told.contains("no command of a has run before it reads"), "{told}");
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"y\"); shell([\"cat\", newest(run.dir + \"/e*\")]); });\n",
+    );
+    let told = place.jumar(&["rehearse", "p.rhai"]).code(3).stderr;
+    assert!(told.contains("`newest` finds only what a stand-in makes"), "{told}");
 }
 
 #[test]

@@ -173,6 +173,7 @@ fn literals_that_can_only_fail_are_found_before_anything_runs() {
 #[test]
 fn what_is_only_known_when_the_script_runs_is_not_judged() {
     for text in [
+        "import \"std/gpu\" as gpu; const N = 1; fn train() { phase(\"a\", || { param(\"lr\"); result(\"b\") }); }",
         "let n = \"b\"; phase(n, || 1); phase(\"a\", || { result(\"b\") });",
         "let n = \"lr\"; let v = param(n, 1); phase(\"a\", || { param(\"lr\") });",
         "phase(\"a\", || { if true { step(\"x\", || 1) } else { step(\"x\", || 2) } });",
@@ -210,6 +211,12 @@ fn what_is_missing_is_shown_where_it_is_missing() {
     );
     let told = checked("phase(\"a\", || {\n    shell(\"x\");\n\n// {\n");
     says(&told, 3, &["this `{` is never closed", "p.rhai:1:15"]);
+    let told = checked("let l = [1, 2;\nlet m = 3;\n");
+    says(
+        &told,
+        3,
+        &["this `[` is never closed", "p.rhai:1:9", "the statement ends before it"],
+    );
     let told = checked("let l = [1,\n    2\n    3];\n");
     says(
         &told,
@@ -267,12 +274,14 @@ fn a_dry_run_speaks_calmly_of_what_it_cannot_know() {
     let place = Workplace::new();
     place.write(
         "p.rhai",
-        "phase(\"a\", || { shell(\"x\"); read_json(\"x.json\").accuracy });\nphase(\"b\", || {\n    let best = result(\"a\");\n    shell(best.lr);\n});\n",
+        "phase(\"a\", || { shell(\"x\"); read_json(\"x.json\").accuracy });\nphase(\"b\", || {\n    let best = result(\"a\");\n    shell(best.lr);\n});\nphase(\"c\", || { for x in result(\"a\") { } });\nphase(\"d\", || { throw \"the disk () is full\" });\n",
     );
     let told = place.jumar(&["run", "p.rhai", "-n"]).code(0).stdout;
     for words in [
         "what follows is not known yet: it reads x.json",
         "what follows is not known yet: p.rhai:4:16 needs what the commands make",
+        "what follows is not known yet: p.rhai:6:26 needs what the commands make",
+        "p.rhai:7:17: the disk () is full",
     ] {
         assert!(told.contains(words), "{told}");
     }

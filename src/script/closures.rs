@@ -38,9 +38,6 @@ pub(super) fn own_closure(mut closure: FnPtr) -> FnPtr {
     closure
 }
 
-/// Functions with more parameters, captured values included, are not looked for.
-const MOST_PARAMETERS: usize = 64;
-
 /// What the functions of a module need around them.
 #[derive(Clone)]
 struct Surroundings {
@@ -85,12 +82,13 @@ impl Libraries {
             .map(|made_in| made_in.functions.clone());
         let mut known = false;
         for module in context.iter_namespaces().chain(made_in.as_deref()) {
-            for parameters in 0..MOST_PARAMETERS {
-                if module.get_script_fn(function.fn_name(), parameters).is_some() {
-                    known = true;
-                    if parameters == count + captured {
-                        return true;
-                    }
+            let named = module
+                .iter_script_fn_info()
+                .filter(|(_, _, name, ..)| *name == function.fn_name());
+            for (.., parameters, _) in named {
+                known = true;
+                if parameters == count + captured {
+                    return true;
                 }
             }
         }

@@ -69,8 +69,11 @@ fn hints(message: &str, phase: &str, after_a_command: bool, run: &Path) -> Vec<S
                 sample(path)
             )],
         },
+        None if message.contains("nothing") || message.contains("()") => vec![
+            "`newest` finds only what a stand-in makes, and a JSON file of one holds `{}`: where the script counts on more, say what the stand-in makes: shell(…, #{ stand_in: `echo '{\"accuracy\": 1}' > FILE` })".into(),
+        ],
         None => vec![
-            "a JSON file of a stand-in holds `{}`: where the script counts on what is in it, say so: shell(…, #{ stand_in: `echo '{\"accuracy\": 1}' > FILE` })".into(),
+            "a stand-in makes the files that its command names in the run directory, or what its option says: shell(…, #{ stand_in: \"a line for the shell\" })".into(),
         ],
     }
 }

@@ -1,11 +1,11 @@
-//! What literals alone tell: a wrong type, a name that nobody declared, a step that is there twice. A value that is only
+//! What literals alone tell: a wrong type, a name that nobody declared. A value that is only
 //! known when the script runs is not judged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Stmt};
 
-use super::{Lints, Severity, only};
+use super::{Lints, Severity};
 use crate::plan::nearest;
 use crate::script::listing::Primitive;
 
@@ -22,7 +22,7 @@ pub(super) struct Declared {
 impl Declared {
     /// Gathers them. `imported` are the paths of the modules that the script imports.
     pub(super) fn of(ast: &AST, imported: &[(String, String)]) -> Declared {
-        let foreign = imported.iter().any(|(_, path)| !path.starts_with("std/"));
+        let foreign = is_module(ast) || imported.iter().any(|(_, path)| !path.starts_with("std/"));
         let mut declared = Declared {
             more_phases: foreign || imported.iter().any(|(_, path)| path == "std/sweep"),
             more_parameters: foreign,
@@ -51,6 +51,12 @@ impl Declared {
             _ => {}
         }
     }
+}
+
+/// A script that only defines is there to be imported: whoever does may declare what it uses.
+fn is_module(ast: &AST) -> bool {
+    let defines = |s: &Stmt| matches!(s, Stmt::Import(..) | Stmt::Export(..) | Stmt::Var(..) | Stmt::Noop(..));
+    ast.statements().iter().all(defines)
 }
 
 pub(super) fn call_of<'a>(node: &ASTNode<'a>) -> Option<&'a FnCallExpr> {
@@ -160,49 +166,6 @@ impl Lints {
         };
         let place = call.args[at].position();
         self.find(Severity::Error, "wrong-type", place, message, Some(help));
-    }
-
-    /// Two steps of one name, one after the other in the same body: the second can only fail.
-    pub(super) fn doubled_steps(&mut self, ast: &AST) {
-        let mut doubled = vec![];
-        for function in ast.iter_functions() {
-            let mut seen: BTreeMap<String, Position> = BTreeMap::new();
-            let this = |name: &str, count: usize| name == function.name && count == function.params.len();
-            only(ast, this).walk(&mut |path: &[ASTNode]| {
-                // Only what stands in the body itself: of the arms of an `if` one alone is run.
-                if let [ASTNode::Stmt(statement)] = path
-                    && let Some((name, at)) = step_of(statement)
-                    && let Some(first) = seen.insert(name.to_string(), at)
-                {
-                    doubled.push((name.to_string(), at, first.line().unwrap_or(0)));
-                }
-                true
-            });
-        }
-        for (name, at, first) in doubled {
-            let message = format!("step `{name}` is there twice in this body (first in line {first})");
-            self.find(Severity::Error, "duplicate-step", at, message, None);
-        }
-    }
-}
-
-/// The literal name of the step that a statement is.
-fn step_of(statement: &Stmt) -> Option<(&str, Position)> {
-    let call = match statement {
-        Stmt::FnCall(call, _) => call,
-        Stmt::Expr(expression) => match expression.as_ref() {
-            Expr::FnCall(call, _) => call,
-            _ => return None,
-        },
-        Stmt::Var(variable, ..) => match &variable.1 {
-            Expr::FnCall(call, _) => call,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match call.args.first() {
-        Some(Expr::StringConstant(name, at)) if call.name == "step" => Some((name.as_str(), *at)),
-        _ => None,
     }
 }
 

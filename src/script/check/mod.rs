@@ -2,6 +2,7 @@
 //! not do.
 
 mod literals;
+mod steps;
 mod unfilled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +93,7 @@ pub(super) fn check(engine: &Engine, ast: &AST, text: &str, shared: &Arc<Shared>
         true
     });
     lints.captured_writes(ast);
-    lints.doubled_steps(ast);
+    lints.findings.extend(steps::doubled(text));
     lints.findings.extend(unfilled::unfilled(text));
     lints.findings.sort_by_key(|f| (f.line, f.column));
     lints.findings
@@ -334,7 +335,7 @@ impl Lints {
                 }
                 true
             };
-            only(ast, |name, _| name == closure).walk(&mut look);
+            only(ast, &closure).walk(&mut look);
             for (name, at) in written {
                 let help = "return the value from the phase and read it with result(\"phase\"), or keep it in `state`"
                     .to_string();
@@ -380,11 +381,11 @@ fn captures(ast: &AST) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Some functions of a script, by name and number of parameters. `clone_functions_only_filtered` of Rhai 1.27 keeps all.
-fn only(ast: &AST, wanted: impl Fn(&str, usize) -> bool) -> AST {
-    let mut some = ast.clone_functions_only();
-    some.retain_functions(|_, _, name, count| wanted(name, count));
-    some
+/// One function of a script. `clone_functions_only_filtered` of Rhai 1.27 keeps all of them.
+fn only(ast: &AST, function: &str) -> AST {
+    let mut one = ast.clone_functions_only();
+    one.retain_functions(|_, _, name, _| name == function);
+    one
 }
 
 /// The variable that an assignment changes.

@@ -1,13 +1,14 @@
 //! What Rhai's errors mean, in words of jumar's scripts, and what to do about them.
 
-use std::ops::Range;
+mod syntax;
 
-use rhai::{Engine, EvalAltResult, LexError, ParseErrorType, Position};
+use rhai::{Engine, EvalAltResult, Position};
 
 use super::imports::{functions_of, imports};
-use super::scan::{Kind, Token, place, tokens};
+use super::scan::{Kind, Token, tokens};
 use super::shared::Shared;
 use crate::plan::nearest;
+use syntax::parse_words;
 
 /// An error in words.
 #[derive(Default)]
@@ -70,6 +71,7 @@ pub(super) fn words(error: &EvalAltResult, around: &Around) -> Words {
         EvalAltResult::Exit(..) => {
             said("exit() would end the whole script").help("`return` leaves a phase, `throw` fails it")
         }
+        EvalAltResult::ErrorFor(_) => said("`for` wants a list or a range here"),
         EvalAltResult::ErrorTerminated(..) => said("the script was stopped"),
         EvalAltResult::ErrorDotExpr(rhais, _) => property(rhais, at, around),
         other => said(without_place(other.to_string())),
@@ -165,129 +167,6 @@ fn variable_not_found(name: &str, around: &Around) -> Words {
         Some(near) => words.help(format!("did you mean `{near}`?")),
         None => words,
     }
-}
-
-fn parse_words(kind: &ParseErrorType, at: Position, around: &Around) -> Words {
-    let text = around.text;
-    let may_be_open = match kind {
-        ParseErrorType::UnexpectedEOF | ParseErrorType::BadInput(LexError::UnexpectedInput(_)) => true,
-        ParseErrorType::MissingToken(token, _) => matches!(token.as_str(), "}" | ")" | "]" | ";" | ","),
-        _ => false,
-    };
-    if may_be_open
-        && let Some(open) = unclosed(text)
-        && (open.certain || !matches!(kind, ParseErrorType::MissingToken(token, _) if token == ";" || token == ","))
-    {
-        let place_of = |byte: usize| place(text, byte);
-        let beside = open
-            .met
-            .map(|met| (place_of(met.start), format!("`{}` is needed before this", open.wanted)));
-        return Words {
-            message: format!("this `{}` is never closed", &text[open.opened.clone()]),
-            helps: vec![],
-            at: Some(place_of(open.opened.start)),
-            beside,
-        };
-    }
-    match kind {
-        ParseErrorType::VariableUndefined(name) => variable_not_found(name, around),
-        ParseErrorType::ModuleUndefined(name) => {
-            said(format!("no module is imported as `{name}`")).help(format!("import \"std/{name}\" as {name};"))
-        }
-        ParseErrorType::BadInput(LexError::UnterminatedString) => {
-            said("the text is not ended").help("end it with `\"`; a text over several lines is written in backticks")
-        }
-        ParseErrorType::BadInput(LexError::MalformedChar(inside)) => {
-            said(format!("'{inside}' is no text: single quotes hold one character"))
-                .help(format!("write it in double quotes: \"{inside}\""))
-        }
-        ParseErrorType::ForbiddenVariable(name) => said(format!("`{name}` is jumar's own; choose another name")),
-        ParseErrorType::Reserved(name) => said(format!("`{name}` is a reserved word")),
-        ParseErrorType::MissingToken(token, what) if matches!(token.as_str(), ";" | ",") => {
-            missing(token, what, at, text)
-        }
-        other => said(other.to_string()),
-    }
-}
-
-/// Rhai complains of the word after the one that lacks something behind it.
-fn missing(token: &str, what: &str, at: Position, text: &str) -> Words {
-    let start = super::diagnostics::span(text, at).start;
-    let before = tokens(text).into_iter().rev().find(|t| t.span.end <= start);
-    let Some(before) = before.filter(|t| !text[t.span.end..start].is_empty() && text[t.span.end..start].contains('\n'))
-    else {
-        return said(format!("`{token}` is missing here {what}"));
-    };
-    let behind = place(text, before.span.end);
-    let line = behind.line().unwrap_or(0);
-    let words = if token == ";" {
-        said("`;` is missing at the end of this line").help(format!("end the statement in line {line} with `;`"))
-    } else {
-        said("`,` or a closing bracket is missing at the end of this line").help(format!("it is needed {what}"))
-    };
-    Words {
-        at: Some(behind),
-        ..words
-    }
-}
-
-struct Unclosed {
-    opened: Range<usize>,
-    wanted: char,
-    met: Option<Range<usize>>,
-    /// A bracket of another kind closes it: no indentation was asked.
-    certain: bool,
-}
-
-/// The bracket that is not closed, if there is one: one that another kind of bracket would close, or at the end of the text
-/// the one whose partner stands further to the left or right than the line that opens it.
-fn unclosed(text: &str) -> Option<Unclosed> {
-    let found = tokens(text);
-    let mut open: Vec<(&Token, char)> = vec![];
-    let mut crooked: Option<(&Token, char)> = None;
-    for token in &found {
-        match token.kind {
-            Kind::Mark('{') => open.push((token, '}')),
-            Kind::Mark('(') => open.push((token, ')')),
-            Kind::Mark('[') => open.push((token, ']')),
-            Kind::Mark(closing @ ('}' | ')' | ']')) => {
-                let (opened, wanted) = open.pop()?;
-                if wanted != closing {
-                    let (opened, wanted) = crooked.unwrap_or((opened, wanted));
-                    return Some(Unclosed {
-                        opened: opened.span.clone(),
-                        wanted,
-                        met: Some(token.span.clone()),
-                        certain: true,
-                    });
-                }
-                let begins_its_line = text[line_start(text, token.span.start)..token.span.start]
-                    .trim()
-                    .is_empty();
-                if begins_its_line && indent(text, token.span.start) != indent(text, opened.span.start) {
-                    crooked.get_or_insert((opened, wanted));
-                }
-            }
-            _ => {}
-        }
-    }
-    let last = open.last().copied()?;
-    let (opened, wanted) = crooked.unwrap_or(last);
-    Some(Unclosed {
-        opened: opened.span.clone(),
-        wanted,
-        met: None,
-        certain: false,
-    })
-}
-
-fn line_start(text: &str, byte: usize) -> usize {
-    text[..byte].rfind('\n').map_or(0, |at| at + 1)
-}
-
-fn indent(text: &str, byte: usize) -> &str {
-    let line = &text[line_start(text, byte)..];
-    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
 /// Rhai says "not found" for a wrong type as well.
