@@ -246,7 +246,7 @@ fn check_warns_of_a_captured_variable_that_a_phase_assigns_to() {
 fn check_of_a_good_script_counts_its_phases_and_parameters() {
     let workplace = Workplace::with_script(SCRIPT);
     let ended = workplace.jumar(&["check", "pipeline.rhai"]).code(0);
-    assert_eq!(ended.stdout, "pipeline.rhai: 2 phases, 1 parameters\n");
+    assert_eq!(ended.stdout, "pipeline.rhai: 2 phases, 1 parameter\n");
     let ended = workplace.jumar(&["check"]).code(0);
     assert!(
         ended.stdout.contains("phases"),
@@ -475,6 +475,13 @@ fn a_state_that_cannot_be_read_is_exit_code_4_and_is_left_as_it_is() {
 #[test]
 fn help_lists_the_exit_codes() {
     let ended = Workplace::new().jumar(&["help", "exit-codes"]).code(0);
+    assert!(
+        ended
+            .stdout
+            .lines()
+            .all(|line| line.find("  ").is_some() && line.as_bytes()[3] == b' ')
+    );
+    assert!(ended.stdout.starts_with("  0  all done\n"), "{}", ended.stdout);
     for code in ["0", "1", "2", "3", "4", "5", "75", "130", "143"] {
         assert!(
             ended.stdout.lines().any(|l| l.split_whitespace().next() == Some(code)),

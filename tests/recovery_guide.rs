@@ -383,3 +383,21 @@ fn a_resume_from_elsewhere_goes_on_where_the_run_began_and_takes_paths_from_wher
         "nothing was written where it was typed"
     );
 }
+
+#[test]
+fn a_resume_from_elsewhere_names_paths_that_can_be_typed_there() {
+    let place = Workplace::with_script(r#"phase("p", || { shell("exit 3"); });"#);
+    place.jumar(&["run", "pipeline.rhai"]).code(1);
+    let run = place.run();
+    let ended = place
+        .bash(&format!("mkdir elsewhere && cd elsewhere && jumar resume ../{run}"))
+        .code(1);
+    let here = place.path().canonicalize().expect("a path").display().to_string();
+    for words in [
+        format!("resuming {here}/{run}\n"),
+        format!("Log:     {here}/{run}/logs/p.log\n"),
+        format!("jumar resume {here}/{run}/.experiment_state\n"),
+    ] {
+        assert!(ended.stderr.contains(&words), "{words} in {}", ended.stderr);
+    }
+}

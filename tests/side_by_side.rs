@@ -83,3 +83,16 @@ fn a_sweep_declares_a_phase_for_each_combination_and_names_them_all() {
     assert_eq!(place.value("phases", "compare").as_deref(), Some("completed"));
     assert_eq!(place.value("phases", "eval_seta-b").as_deref(), Some("completed"));
 }
+
+#[test]
+fn with_verbose_each_line_of_output_begins_with_its_phase() {
+    let place = Workplace::with_script(
+        r#"for name in ["a", "b"] { let own = name; phase(name, || { shell(`echo from ${own}; echo again`); }); }"#,
+    );
+    let ended = place.jumar(&["run", "pipeline.rhai", "-v", "-j", "2"]).code(0);
+    for line in ["\na: from a\n", "\nb: from b\n", "a: again\n", "b: again\n"] {
+        assert!(ended.stderr.contains(line), "{line:?} in {}", ended.stderr);
+    }
+    let alone = place.jumar(&["run", "pipeline.rhai", "-v"]).code(0);
+    assert!(alone.stderr.contains("\nfrom a\n"), "{}", alone.stderr);
+}

@@ -40,9 +40,9 @@ def main() -> None:
     for dataset, evaluations in sorted(by_dataset.items()):
         stream = Random("small:bootstrap:%s:%d" % (dataset, options.seed)).random
         summary[dataset] = summarize(evaluations, options.bootstrap_samples, stream)
-        print("%s: accuracy %.3f (%.3f to %.3f) over %d seeds, %+.3f against the majority baseline, p = %.4g" % (
+        print("%s: accuracy %.3f (%.3f to %.3f) over %s, %+.3f against the majority baseline, p = %.4g" % (
             (dataset, summary[dataset]["accuracy"]) + tuple(summary[dataset]["accuracy_interval"])
-            + (len(evaluations), summary[dataset]["gain"], summary[dataset]["p_value"])))
+            + ("1 seed" if len(evaluations) == 1 else "%d seeds" % len(evaluations), summary[dataset]["gain"], summary[dataset]["p_value"])))
     results.write(options.output_file, "statistics", {
         "bootstrap_samples": options.bootstrap_samples, "confidence_percent": _CONFIDENCE, "datasets": summary})
 

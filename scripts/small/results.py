@@ -40,11 +40,12 @@ def read_all(folder: str) -> tuple[dict, list[str]]:
 
 def only(found: dict, datasets: list[str] | None, seeds: list[int] | None) -> dict:
     """The results of these data sets, and the evaluations with these seeds; `None` leaves all."""
-    def is_wanted(result: dict) -> bool:
-        return ((datasets is None or result.get("dataset", datasets[0]) in datasets)
-                and (seeds is None or result.get("seed", seeds[0]) in seeds))
+    def is_wanted(kind: str, result: dict) -> bool:
+        of_a_dataset = datasets is None or result.get("dataset", datasets[0]) in datasets
+        # Other measurements have a seed of their own.
+        return of_a_dataset and (kind != "evaluation" or seeds is None or result["seed"] in seeds)
 
-    chosen = {kind: [result for result in results if is_wanted(result)] for kind, results in found.items()}
+    chosen = {kind: [result for result in results if is_wanted(kind, result)] for kind, results in found.items()}
     for summary in chosen.get("statistics", []):
         summary["datasets"] = {name: figures for name, figures in summary["datasets"].items()
                                if datasets is None or name in datasets}

@@ -15,7 +15,7 @@ use crate::plan::{Parameters, PlanError, Provided, RawOption};
 use crate::run::{Ledger, Mode, RunDirectory, Session};
 use crate::script::{Finding, Host, ScriptError, ScriptSource, Severity};
 use crate::state::State;
-use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, render};
+use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, counted, render};
 
 /// Looks a script over.
 pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &Printer) -> Result<u8, CliError> {
@@ -23,7 +23,7 @@ pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &P
         .script
         .as_deref()
         .map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
-    let watcher = Arc::new(Watcher::new(printer, true));
+    let watcher = Arc::new(Watcher::new(printer, true, false));
     let provided = Provided {
         options: raw,
         pairs: arguments.parameter.clone(),
@@ -63,13 +63,13 @@ pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &P
             let warnings = if findings.is_empty() {
                 String::new()
             } else {
-                format!(", {} warnings", findings.len())
+                format!(", {}", counted(findings.len(), "warning"))
             };
             printer.result(&format!(
-                "{}: {} phases, {} parameters{warnings}",
+                "{}: {}, {}{warnings}",
                 source.name,
-                session.plan().len(),
-                session.parameters().iter().count()
+                counted(session.plan().len(), "phase"),
+                counted(session.parameters().iter().count(), "parameter")
             ));
             Ok(exit_code::DONE)
         }

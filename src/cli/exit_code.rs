@@ -17,8 +17,7 @@ pub(super) const LOCKED: u8 = 5;
 pub(super) const OUR_FAULT: u8 = 70;
 
 /// What `jumar help exit-codes` prints.
-pub(super) const TABLE: &str = "\
-  0  all done
+pub(super) const TABLE: &str = "  0  all done
   1  a phase failed
   2  usage: the command line makes no sense
   3  script error: nothing was started

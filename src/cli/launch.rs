@@ -11,7 +11,7 @@ use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::repl::AtFailure;
 use super::script_argument::script_of;
-use super::take_up::{go_to_working_directory, recorded_script, warn_of_misspelt_phases};
+use super::take_up::{go_to_working_directory, recorded_script, typed_directory, warn_of_misspelt_phases};
 use super::watch::Watcher;
 use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
@@ -120,7 +120,8 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     if mode == Mode::Live {
         install_signal_handlers(&stop).map_err(|e| CliError::disk(format!("cannot watch for signals: {e}")))?;
     }
-    let watcher = Arc::new(Watcher::new(printer, how.help || (how.json && looks_only)));
+    let silent = how.help || (how.json && looks_only);
+    let watcher = Arc::new(Watcher::new(printer, silent, how.jobs > 1));
     let local = Arc::new(Local::new());
     let session = Arc::new(session(&mut launch, mode, &local, &stop, &watcher)?);
     let mut host = Host::new(Arc::clone(&session), &launch.source)?;
@@ -311,7 +312,7 @@ impl Begun {
         session.observer.note(&format!(
             "{} {}",
             if self.resumed { "resuming" } else { "run" },
-            directory.display()
+            typed_directory(session).display()
         ));
         for note in notes {
             session.observer.note(&note.text);

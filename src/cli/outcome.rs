@@ -1,11 +1,12 @@
 //! The end of a run, for people and for programs: summary, banner, exit code.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::exit_code;
-use super::take_up::{resume_command, typed_directory};
+use super::take_up::{resume_command, typed_directory, typed_path};
 use crate::plan::{Blocked, Standing};
 use crate::run::{PhaseReport, Report, STATE_FILE, Session};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
@@ -160,9 +161,12 @@ fn command(session: &Session, report: &Report) -> String {
 
 fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
     let failures: Vec<&crate::run::Failure> = report.failures().collect();
+    let typed = |log: &String| typed_path(Path::new(log)).display().to_string();
+    let logs: Vec<Option<String>> = failures.iter().map(|f| f.log.as_ref().map(typed)).collect();
     let shown: Vec<ui::Failure<'_>> = failures
         .iter()
-        .map(|f| ui::Failure {
+        .zip(&logs)
+        .map(|(f, log)| ui::Failure {
             phase: &f.phase,
             step: f.step.as_deref(),
             attempt: f.attempt.into(),
@@ -170,7 +174,7 @@ fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
             kind: &f.kind,
             message: &f.message,
             command: f.command.as_deref(),
-            log: f.log.as_deref(),
+            log: log.as_deref(),
             last_lines: &f.tail,
             diagnostic: f.diagnostic.as_deref(),
         })

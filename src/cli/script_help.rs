@@ -66,7 +66,7 @@ pub(super) fn script_help(source: &ScriptSource, session: &Session, printer: &Pr
         if table.is_empty() {
             "  none\n".into()
         } else {
-            table.render(printer.stdout_width(), colored)
+            table.render_wrapped(printer.stdout_width(), colored)
         }
         .as_str(),
     );
@@ -98,7 +98,7 @@ pub(super) fn script_help(source: &ScriptSource, session: &Session, printer: &Pr
     if table.is_empty() {
         let _ = writeln!(text, "  none");
     } else {
-        text.push_str(&table.render(printer.stdout_width(), colored));
+        text.push_str(&table.render_wrapped(printer.stdout_width(), colored));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! Taking a run up again: its script, and the directory it began in.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::How;
@@ -18,11 +18,15 @@ static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// The run directory as the user can type it, who may be elsewhere than in the run's working directory.
 pub(super) fn typed_directory(session: &Session) -> PathBuf {
-    let directory = session.directory.path().unwrap_or_default();
+    typed_path(&session.directory.path().unwrap_or_default())
+}
+
+/// A path as the user can type it, who may be elsewhere.
+pub(super) fn typed_path(path: &Path) -> PathBuf {
     if LEFT.load(Ordering::Relaxed) {
-        std::path::absolute(&directory).unwrap_or(directory)
+        std::path::absolute(path).unwrap_or_else(|_| path.into())
     } else {
-        directory
+        path.into()
     }
 }
 
@@ -127,7 +131,13 @@ pub(super) fn go_to_working_directory(
         ));
         return Ok(());
     }
-    let file = std::path::absolute(&run.state_file).map_err(|e| CliError::disk(e.to_string()))?;
+    let mut file = std::path::absolute(&run.state_file).map_err(|e| CliError::disk(e.to_string()))?;
+    if file.components().any(|part| part == Component::ParentDir)
+        && let (Some(directory), Some(name)) = (file.parent(), file.file_name())
+        && let Ok(directory) = directory.canonicalize()
+    {
+        file = directory.join(name);
+    }
     std::env::set_current_dir(&recorded).map_err(|e| {
         CliError::disk(format!(
             "cannot go to the run's working directory {}: {e}",

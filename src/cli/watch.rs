@@ -31,6 +31,7 @@ pub(super) struct PlannedCommand {
 pub(super) struct Watcher {
     printer: Printer,
     silent: AtomicBool,
+    side_by_side: bool,
     progress: OnceLock<Progress>,
     phases: Mutex<HashMap<String, PhaseId>>,
     planned: Mutex<Vec<PlannedCommand>>,
@@ -45,10 +46,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watcher {
     /// A watcher that says nothing but warnings when `silent`.
-    pub(super) fn new(printer: &Printer, silent: bool) -> Watcher {
+    /// With `side_by_side` each line of output begins with its phase.
+    pub(super) fn new(printer: &Printer, silent: bool, side_by_side: bool) -> Watcher {
         Watcher {
             printer: printer.clone(),
             silent: AtomicBool::new(silent),
+            side_by_side,
             progress: OnceLock::new(),
             phases: Mutex::default(),
             planned: Mutex::default(),
@@ -144,6 +147,8 @@ impl Watcher {
 
 /// A log that grows, and whose line shows it.
 struct Followed {
+    /// What each line begins with.
+    prefix: String,
     id: Option<PhaseId>,
     log: LogFollower,
 }
@@ -157,14 +162,15 @@ struct Screen {
 impl Screen {
     fn show_new_output(&self, followed: &mut Followed) {
         let text = followed.log.read_new().unwrap_or_default();
-        self.show(followed.id, &text);
+        self.show(followed, &text);
     }
 
-    fn show(&self, id: Option<PhaseId>, text: &str) {
+    fn show(&self, followed: &Followed, text: &str) {
         let Some(last) = text.lines().last() else { return };
         if self.printer.settings().verbose > 0 {
-            self.printer.raw_stderr(text);
-        } else if let (Some(progress), Some(id)) = (&self.progress, id) {
+            let lines = text.lines().map(|line| format!("{}{line}\n", followed.prefix));
+            self.printer.raw_stderr(&lines.collect::<String>());
+        } else if let (Some(progress), Some(id)) = (&self.progress, followed.id) {
             progress.last_line(id, last);
         }
     }
@@ -202,6 +208,11 @@ impl Observer for Watcher {
             lock(&self.logs).insert(
                 phase.into(),
                 Followed {
+                    prefix: if self.side_by_side {
+                        format!("{phase}: ")
+                    } else {
+                        String::new()
+                    },
                     id: self.id(phase),
                     log: LogFollower::new(log, from),
                 },
@@ -216,7 +227,7 @@ impl Observer for Watcher {
             let screen = self.screen();
             screen.show_new_output(&mut followed);
             if let Some(rest) = followed.log.take_unfinished() {
-                screen.show(followed.id, &format!("{rest}\n"));
+                screen.show(&followed, &format!("{rest}\n"));
             }
         }
     }

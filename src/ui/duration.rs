@@ -28,6 +28,15 @@ pub fn human_duration(seconds: f64) -> String {
     }
 }
 
+/// So many things: `1 phase`, `2 phases`.
+pub fn counted(number: usize, thing: &str) -> String {
+    if number == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{number} {thing}s")
+    }
+}
+
 /// An amount of memory in KiB (the unit of `ru_maxrss` on Linux): `512 KiB`, `1.5 MiB`, `12 GiB`.
 pub fn human_bytes_kib(kib: u64) -> String {
     const LARGER: [&str; 4] = ["MiB", "GiB", "TiB", "PiB"];

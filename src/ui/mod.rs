@@ -23,7 +23,7 @@ mod value_text;
 pub use banner::{Banner, Failure, failure_banner};
 pub use color::ColorChoice;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Level, render};
-pub use duration::{human_bytes_kib, human_duration};
+pub use duration::{counted, human_bytes_kib, human_duration};
 pub use harmless::{as_terminal_line, cut_to_width, visible, visible_line};
 pub use printer::{Printer, Settings, StderrWriter};
 pub use progress::{Outcome, PhaseId, Progress};

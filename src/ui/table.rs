@@ -74,6 +74,46 @@ impl Table {
         text
     }
 
+    /// The table as [`render`](Self::render) gives it, the last column broken between words instead of cut.
+    pub fn render_wrapped(&self, width: Option<usize>, colored: bool) -> String {
+        let Some(width) = width else {
+            return self.render(None, colored);
+        };
+        let header: Vec<Cell> = self
+            .columns
+            .iter()
+            .map(|(title, _)| Cell::new(title.as_str()))
+            .collect();
+        let others = self.columns.len().saturating_sub(1);
+        let before: usize = self
+            .widths(&header)
+            .iter()
+            .take(others)
+            .map(|width| width + GAP.len())
+            .sum();
+        let room = width.saturating_sub(before).max(NARROWEST_LAST_COLUMN);
+        let mut wrapped = Table {
+            columns: self.columns.clone(),
+            rows: Vec::new(),
+        };
+        for row in &self.rows {
+            let Some(last) = row.get(others) else {
+                wrapped.rows.push(row.clone());
+                continue;
+            };
+            for (number, text) in broken(&last.text, room).into_iter().enumerate() {
+                let mut cells = if number == 0 {
+                    row[..others].to_vec()
+                } else {
+                    vec![Cell::new(""); others]
+                };
+                cells.push(Cell { text, tone: last.tone });
+                wrapped.rows.push(cells);
+            }
+        }
+        wrapped.render(Some(width), colored)
+    }
+
     fn widths(&self, header: &[Cell]) -> Vec<usize> {
         let widest = |column| {
             let cells = std::iter::once(header).chain(self.rows.iter().map(Vec::as_slice));
@@ -120,6 +160,23 @@ impl Table {
         }
         line
     }
+}
+
+/// A text in lines of so many columns, broken between words; a word that is longer has a line of its own.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.width());
+        match lines.last_mut() {
+            Some(last) if line == 0 => last.push_str(word),
+            Some(last) if line + 1 + word.width() <= room => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 impl Cell {
@@ -189,6 +246,19 @@ mod tests {
                 "blocked".into(),
             ]);
         table
+    }
+
+    #[test]
+    fn a_wrapped_table_loses_no_word_and_keeps_to_its_width() {
+        let text = phases().render_wrapped(Some(50), false);
+        insta::assert_snapshot!(text, @"
+        phase        status       time  why
+        training     completed    3.2s
+        größe_日本   failed     2h 30m  oom_host:
+                                        MemoryError while
+                                        sorting
+        aggregation  pending            blocked
+        ");
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn plan(
         Parameters::new(provided),
         Arc::new(Local::new()),
         StopSignal::new(),
-        Arc::new(Watcher::new(printer, true)),
+        Arc::new(Watcher::new(printer, true, false)),
     ));
     let shared = Arc::clone(&session);
     let validated = Host::new(Arc::clone(&session), source)?.evaluate(move |_| shared.plan().validate())?;

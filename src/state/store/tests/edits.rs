@@ -72,6 +72,8 @@ fn a_file_broken_during_the_run_is_kept_aside_and_written_anew() {
     for part in [
         "experiment_state:8:7: `compelted` is not a status",
         "did you mean `completed`",
+        "warning: ",
+        "the whole edit was set aside as",
         "rejected-1",
     ] {
         assert!(notes.contains(part), "{part:?} is not in {notes}");
