@@ -115,11 +115,10 @@ impl Local {
         prepared: &Prepared<'_>,
         limits: &Limits<'_>,
     ) -> Result<HandOver, ExecError> {
-        let stdout = prepared.stdout()?;
         let handover = Handover {
             run: prepared.request(),
             stdin: prepared.stdin.as_ref(),
-            stdout: &stdout,
+            captured: prepared.captured(),
             log: &prepared.log,
             logbook: prepared.logbook.as_ref(),
         };
