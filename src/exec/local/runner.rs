@@ -123,7 +123,7 @@ impl Local {
             logbook: prepared.logbook.as_ref(),
         };
         let beginning = Beginning::now();
-        let kept = match keeper.run(&handover) {
+        let kept = match keeper.run(handover) {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(%error, "no keeper: the command is started by this process and does not outlive it unseen");
