@@ -201,12 +201,16 @@ fn a_command_that_a_killed_keeper_had_not_come_to_is_started_once() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {
         shell("echo one >> effects");
+        state.seen.first = "ended";
         sleep(1);
         shell("echo two >> effects");
     });"#;
     workplace.write("work.rhai", script);
     let host = workplace.start(&["run", "work.rhai"]);
-    wait_until("the first command has run", || workplace.exists("effects"));
+    // Not until it has written: a keeper that is stopped a moment earlier never tells of its end.
+    wait_until("the first command has ended", || {
+        workplace.exists("effects") && workplace.state().contains("first=ended")
+    });
     let keeper = keepers_in(&workplace).remove(0);
     keeper.stop();
     let log = format!("{}/logs/work.log", workplace.run());

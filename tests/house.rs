@@ -163,6 +163,20 @@ fn only_the_terminal_rooms_write_to_the_terminal() {
 }
 
 #[test]
+fn signal_handlers_are_installed_in_one_place_which_tells_what_must_be_reset_for_commands() {
+    let installs = |line: &str| {
+        ["signal_hook::", "sigaction(", "libc::signal("]
+            .iter()
+            .any(|call| line.contains(call))
+    };
+    // One asks what is ignored, the other sets defaults.
+    let may = ["exec/signals.rs", "exec/local/spawn.rs", "exec/local/children.rs"];
+    none(offences(|source, line| {
+        installs(line) && !may.contains(&source.path.as_str())
+    }));
+}
+
+#[test]
 fn nothing_that_ships_unwraps() {
     none(offences(|_, line| line.contains(".unwrap()")));
 }

@@ -175,7 +175,7 @@ impl Logbook {
             boot: boot_id().to_owned(),
             place: place_of(directory)?,
         };
-        append(&mut File::options().append(true).create_new(true).open(&path)?, &title)?;
+        append(&File::options().append(true).create_new(true).open(&path)?, &title)?;
         Ok(Logbook { path })
     }
 
@@ -223,7 +223,7 @@ impl Logbook {
 const FILE_NAME: &str = "commands";
 
 /// Appends one line.
-pub(super) fn append(file: &mut File, line: &Line) -> io::Result<()> {
+pub(super) fn append(mut file: &File, line: &Line) -> io::Result<()> {
     let mut bytes = b"\n".to_vec();
     serde_json::to_writer(&mut bytes, line)?;
     bytes.push(b'\n');
@@ -233,7 +233,7 @@ pub(super) fn append(file: &mut File, line: &Line) -> io::Result<()> {
 
 /// Appends one line to the logbook at `path`.
 pub(super) fn append_to(path: &Path, line: &Line) -> io::Result<()> {
-    append(&mut File::options().append(true).open(path)?, line)
+    append(&File::options().append(true).open(path)?, line)
 }
 
 /// What the logbook at `path` says of one command.

@@ -1,8 +1,7 @@
 //! The host's own signals: which of them ask for a stop, and which must not kill it.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exec::StopSignal;
 
@@ -22,12 +21,35 @@ pub fn install_signal_handlers(stop: &StopSignal) -> io::Result<()> {
         }
         let stop = stop.clone();
         // SAFETY: the handler performs atomic operations only, which a signal handler may.
-        unsafe {
-            signal_hook::low_level::register(signal, move || stop.request_by_signal(signal))?;
-        }
+        unsafe { handle(signal, move || stop.request_by_signal(signal))? };
     }
-    // A handler, not SIG_IGN: handlers end at exec, so commands keep the default, while SIG_IGN would be inherited.
-    signal_hook::flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    survive(libc::SIGXFSZ)
+}
+
+/// Takes away what a signal does to this process, for good. Commands keep the default.
+pub(super) fn survive(signal: i32) -> io::Result<()> {
+    // A handler, not SIG_IGN: handlers end at exec, while SIG_IGN would be inherited.
+    // SAFETY: a handler may do nothing.
+    unsafe { handle(signal, || ()) }
+}
+
+/// The signals that this process handles, a bit for each.
+pub(super) fn handled() -> u64 {
+    HANDLED.load(Ordering::SeqCst)
+}
+
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+/// The one place where handlers are installed.
+///
+/// # Safety
+///
+/// The action may only do what a signal handler may.
+unsafe fn handle(signal: i32, action: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    // Before there is a handler: a process that is started in the same moment must not run it.
+    HANDLED.fetch_or(1 << signal, Ordering::SeqCst);
+    // SAFETY: what an action may do, the caller answers for.
+    unsafe { signal_hook::low_level::register(signal, action)? };
     Ok(())
 }
 

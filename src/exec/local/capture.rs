@@ -64,8 +64,8 @@ impl Capture {
     }
 
     /// A handle for the command to write to.
-    pub(super) fn writer(&self) -> io::Result<File> {
-        self.file.try_clone()
+    pub(super) fn writer(&self) -> &File {
+        &self.file
     }
 
     /// Whether more was written than is captured.

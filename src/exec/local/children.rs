@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::process::Child;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,10 +32,9 @@ pub(super) fn adopt_orphans() -> bool {
 }
 
 /// Starts a process that will lead its own process group, and registers it in the same breath.
-pub(super) fn start_leader(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Pid> {
+pub(super) fn start_leader(start: impl FnOnce() -> io::Result<Pid>) -> io::Result<Pid> {
     let mut children = lock();
-    let child = start()?;
-    let pid = Pid::from_child(&child);
+    let pid = start()?;
     children.leaders.insert(pid.as_raw_nonzero().get());
     children.groups.insert(pid.as_raw_nonzero().get());
     Ok(pid)

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use super::launch::Started;
 use super::oom::{OomCounters, OomKills};
-use super::process_table;
 use super::watch::Watched;
+use super::{boot_clock, process_table};
 use crate::exec::Status;
 use crate::exec::logbook::{End, ProcessName, unix_ms};
 
@@ -23,7 +23,7 @@ impl Beginning {
     /// A command begins now.
     pub(super) fn now() -> Self {
         Beginning {
-            since_boot: seconds_since_boot(),
+            since_boot: boot_clock::now().as_secs_f64(),
             kills: None,
         }
     }
@@ -56,7 +56,7 @@ impl Beginning {
 
     /// How long ago it was, in seconds, suspended time included.
     pub(super) fn seconds(&self) -> f64 {
-        seconds_since_boot() - self.since_boot
+        boot_clock::now().as_secs_f64() - self.since_boot
     }
 
     /// Reaps the leader, which must have ended, and sums up.
@@ -107,14 +107,4 @@ pub(super) fn own_name() -> ProcessName {
         }
     });
     *OWN
-}
-
-/// Time since boot, suspended time included.
-fn seconds_since_boot() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to memory of ours of the right type; the clock exists on every Linux of this century.
-    unsafe {
-        libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time);
-    }
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -1,18 +1,22 @@
 //! Starts the process of a command with everything set up around it.
 
+use std::env;
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::{self, Stdio};
-use std::sync::LazyLock;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{MemfdFlags, OFlags};
 
 use super::leader::Leader;
 use super::program_file::ProgramFile;
+use super::spawn::{self, Spawn};
 use crate::exec::Stdin;
 
 /// The environment variable by which everything that a command starts can be recognized. Its value is the ids of the command
@@ -32,37 +36,88 @@ pub(super) struct Around<'a> {
     pub(super) cwd: Option<&'a Path>,
     pub(super) env: &'a [(String, Option<String>)],
     /// What it reads; nothing when `None`.
-    pub(super) stdin: Option<File>,
-    pub(super) stdout: File,
-    pub(super) stderr: File,
+    pub(super) stdin: Option<&'a File>,
+    pub(super) stdout: &'a File,
+    pub(super) stderr: &'a File,
 }
 
 /// Starts a program as the leader of a new process group, under an id that no other command has. Its descriptors are the three
 /// given and no others of ours.
-pub(super) fn launch(program: &ProgramFile, around: Around<'_>, command_id: String) -> io::Result<Started> {
-    let mut command = process::Command::new(&program.file);
-    command
-        .arg0(&program.name)
-        .args(&program.arguments)
-        .process_group(0)
-        .stdout(around.stdout)
-        .stderr(around.stderr);
-    if let Some(cwd) = around.cwd {
-        command.current_dir(cwd);
-    }
-    for (name, value) in around.env {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env(COMMAND_ID_VARIABLE, nested_id(&command_id));
-    match around.stdin {
-        Some(file) => command.stdin(file),
-        None => command.stdin(Stdio::null()),
+pub(super) fn launch(program: &ProgramFile, around: &Around<'_>, command_id: String) -> io::Result<Started> {
+    let words = [&program.name].into_iter().chain(&program.arguments);
+    let arguments = words.map(|word| CString::new(word.as_str()));
+    let changes = Changes::new(around.env, &nested_id(&command_id))?;
+    let cwd = around.cwd.map(|cwd| CString::new(cwd.as_os_str().as_bytes()));
+    let cwd = cwd.transpose()?;
+    let stdin = match around.stdin {
+        Some(stdin) => stdin,
+        None => nothing()?,
     };
-    let leader = Leader::start(|| command.spawn())?;
+    let spawn = Spawn {
+        file: &CString::new(program.file.as_os_str().as_bytes())?,
+        arguments: &arguments.collect::<Result<Vec<_>, _>>()?,
+        environment: &changes.whole(),
+        cwd: cwd.as_deref(),
+        standard: [stdin, around.stdout, around.stderr].map(File::as_fd),
+    };
+    let leader = Leader::start(|| spawn::spawn(&spawn))?;
     Ok(Started { leader, command_id })
+}
+
+/// A file that has nothing in it.
+fn nothing() -> io::Result<&'static File> {
+    static NOTHING: OnceLock<File> = OnceLock::new();
+    if let Some(file) = NOTHING.get() {
+        return Ok(file);
+    }
+    let file = File::open("/dev/null")?;
+    Ok(NOTHING.get_or_init(|| file))
+}
+
+/// This process's own environment, by names. It never changes.
+static OWN_ENVIRONMENT: LazyLock<Vec<(OsString, CString)>> = LazyLock::new(|| {
+    let entries = env::vars_os().filter_map(|(name, value)| {
+        let entry = entry(name.as_bytes(), value.as_bytes()).ok()?;
+        Some((name, entry))
+    });
+    entries.collect()
+});
+
+/// What a command's environment has that ours has not, and the other way round.
+struct Changes<'a> {
+    names: Vec<&'a str>,
+    entries: Vec<CString>,
+}
+
+impl<'a> Changes<'a> {
+    /// Of several changes of one variable the last counts, and of this one the mark.
+    fn new(changes: &'a [(String, Option<String>)], mark: &str) -> io::Result<Self> {
+        let mut names = vec![COMMAND_ID_VARIABLE];
+        let mut entries = vec![entry(COMMAND_ID_VARIABLE.as_bytes(), mark.as_bytes())?];
+        for (name, value) in changes.iter().rev() {
+            if names.contains(&name.as_str()) {
+                continue;
+            }
+            names.push(name);
+            if let Some(value) = value {
+                entries.push(entry(name.as_bytes(), value.as_bytes())?);
+            }
+        }
+        Ok(Changes { names, entries })
+    }
+
+    /// The environment with them.
+    fn whole(&self) -> Vec<&CStr> {
+        let kept = OWN_ENVIRONMENT
+            .iter()
+            .filter(|(name, _)| !self.names.iter().any(|changed| name == changed))
+            .map(|(_, entry)| entry);
+        kept.chain(&self.entries).map(CString::as_c_str).collect()
+    }
+}
+
+fn entry(name: &[u8], value: &[u8]) -> io::Result<CString> {
+    Ok(CString::new([name, b"=", value].concat())?)
 }
 
 /// What a command reads as its standard input, as a file; `None` when that is nothing.
@@ -124,5 +179,34 @@ fn nested_id(command_id: &str) -> String {
     match std::env::var(COMMAND_ID_VARIABLE) {
         Ok(outer) if !outer.is_empty() => format!("{outer}/{command_id}"),
         _ => command_id.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_of_a_variable_counts_and_the_mark_cannot_be_changed() {
+        let change = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+        let changes = [
+            change("TWICE", Some("first")),
+            change("PATH", None),
+            change("TWICE", Some("last")),
+            change("TAKEN_BACK", Some("x")),
+            change("TAKEN_BACK", None),
+            change(COMMAND_ID_VARIABLE, Some("forged")),
+        ];
+        let changes = Changes::new(&changes, "mark").unwrap();
+        let whole = changes.whole();
+        let of = |name: &str| {
+            let entries = whole.iter().map(|entry| entry.to_str().unwrap());
+            entries
+                .filter_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((of("TWICE"), of(COMMAND_ID_VARIABLE)), (vec!["last"], vec!["mark"]));
+        assert!(of("PATH").is_empty() && of("TAKEN_BACK").is_empty());
+        assert_eq!(of("HOME"), std::env::var("HOME").into_iter().collect::<Vec<_>>());
     }
 }

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
-use super::{children, process_table};
+use super::{boot_clock, children, process_table};
 use crate::exec::Status;
 use crate::exec::logbook::ProcessName;
 
@@ -37,14 +36,17 @@ pub(super) struct Ended {
 
 impl Leader {
     /// Starts a process by `start`, which must put it into a group of its own.
-    pub(super) fn start(start: impl FnOnce() -> io::Result<Child>) -> io::Result<Leader> {
+    pub(super) fn start(start: impl FnOnce() -> io::Result<Pid>) -> io::Result<Leader> {
+        let before = boot_clock::tick(boot_clock::now());
         let pid = children::start_leader(start)?;
+        let after = boot_clock::tick(boot_clock::now());
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
         Ok(Leader {
             pid,
             pidfd,
             is_child: true,
-            started: None,
+            // Asking the process table would cost more than the rest of a start.
+            started: (before == after).then_some(after),
         })
     }
 
@@ -190,6 +192,25 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    fn a_start_time_that_was_not_looked_up_is_the_one_in_the_process_table() {
+        let mut known = 0;
+        for _ in 0..300 {
+            let leader = Leader::start(|| {
+                let child = Command::new("true").process_group(0).spawn()?;
+                Ok(Pid::from_child(&child))
+            })
+            .unwrap();
+            let row = process_table::read_one(leader.pid().as_raw_nonzero().get())
+                .unwrap()
+                .unwrap();
+            known += usize::from(leader.started.is_some());
+            assert_eq!(leader.name().unwrap().started, row.started);
+            leader.reap().unwrap();
+        }
+        assert!(known > 0, "it was looked up each time");
+    }
+
+    #[test]
     fn the_end_is_seen_without_a_pidfd_too() {
         for keep_pidfd in [true, false] {
             let mut leader = Leader::start(|| {
@@ -197,6 +218,7 @@ mod tests {
                     .args(["-c", "read line; exit 7"])
                     .process_group(0)
                     .spawn()
+                    .map(|child| Pid::from_child(&child))
             })
             .unwrap();
             if !keep_pidfd {

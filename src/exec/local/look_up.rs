@@ -64,10 +64,10 @@ pub fn look_up(
         cwd,
         env,
         stdin: None,
-        stdout: output.stdout.try_clone().map_err(lost_track)?,
-        stderr: output.stderr.try_clone().map_err(lost_track)?,
+        stdout: &output.stdout,
+        stderr: &output.stderr,
     };
-    let started = launch::launch(&file, around, launch::new_command_id(false))
+    let started = launch::launch(&file, &around, launch::new_command_id(false))
         .map_err(|source| program_file::explain(&file, source))?;
     let limits = Limits {
         timeout: Some(timeout),

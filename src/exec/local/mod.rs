@@ -7,6 +7,7 @@
 //! commands become children of this process, which goes on with them. Everything is the plain kernel interface of an
 //! unprivileged Linux process; no control group is needed and none is made.
 
+mod boot_clock;
 mod capture;
 mod children;
 mod ending;
@@ -21,6 +22,7 @@ mod process_table;
 mod program_file;
 mod rejoin;
 mod runner;
+mod spawn;
 mod tree;
 mod watch;
 

@@ -49,13 +49,9 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// Where its standard output goes.
-    pub(super) fn stdout(&self) -> Result<File, ExecError> {
-        match &self.capture {
-            Some(capture) => capture.writer(),
-            None => self.log.try_clone(),
-        }
-        .map_err(|source| log_error(self.command, source))
+    /// Where its standard output goes, when that is not its log.
+    pub(super) fn captured(&self) -> Option<&File> {
+        self.capture.as_ref().map(Capture::writer)
     }
 
     /// Whether it wrote more than is captured.
@@ -72,6 +68,7 @@ impl<'a> Prepared<'a> {
             cwd: self.command.cwd.clone(),
             env: self.command.env.clone(),
             has_input: self.stdin.is_some(),
+            captured: self.capture.is_some(),
             noted: noted.map(|note| Noted {
                 label: note.label.clone(),
                 log: self.command.log.clone(),
@@ -83,16 +80,14 @@ impl<'a> Prepared<'a> {
 
     /// Starts it as a child of this process, and notes that.
     pub(super) fn start(&self, beginning: &Beginning) -> Result<Started, ExecError> {
-        let log_error = |source| log_error(self.command, source);
-        let stdin = self.stdin.as_ref().map(File::try_clone).transpose();
         let around = Around {
             cwd: self.command.cwd.as_deref(),
             env: &self.command.env,
-            stdin: stdin.map_err(log_error)?,
-            stdout: self.stdout()?,
-            stderr: self.log.try_clone().map_err(log_error)?,
+            stdin: self.stdin.as_ref(),
+            stdout: self.captured().unwrap_or(&self.log),
+            stderr: &self.log,
         };
-        let started = launch::launch(&self.program, around, self.id.clone())
+        let started = launch::launch(&self.program, &around, self.id.clone())
             .map_err(|source| program_file::explain(&self.program, source))?;
         if let (Some(noted), Some(process)) = (self.request().noted, started.leader.name()) {
             self.note(&Line::Start(Start {
@@ -119,8 +114,8 @@ impl<'a> Prepared<'a> {
 
     /// A note that cannot be made costs a later host what it says, and nobody else.
     fn note(&self, line: &Line) {
-        if let Some(mut logbook) = self.logbook.as_ref().and_then(|file| file.try_clone().ok()) {
-            let _ = logbook::append(&mut logbook, line);
+        if let Some(logbook) = &self.logbook {
+            let _ = logbook::append(logbook, line);
         }
     }
 

@@ -115,16 +115,15 @@ impl Local {
         prepared: &Prepared<'_>,
         limits: &Limits<'_>,
     ) -> Result<HandOver, ExecError> {
-        let stdout = prepared.stdout()?;
         let handover = Handover {
             run: prepared.request(),
             stdin: prepared.stdin.as_ref(),
-            stdout: &stdout,
+            captured: prepared.captured(),
             log: &prepared.log,
             logbook: prepared.logbook.as_ref(),
         };
         let beginning = Beginning::now();
-        let kept = match keeper.run(&handover) {
+        let kept = match keeper.run(handover) {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(%error, "no keeper: the command is started by this process and does not outlive it unseen");

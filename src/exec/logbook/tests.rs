@@ -77,7 +77,7 @@ fn a_line_that_was_torn_takes_no_other_along() {
     file.write_all(b"\n{\"end\":{\"id\":\"a\",\"end\":{\"code\":0,\"sec")
         .unwrap();
     assert!(read(&dir).iter().all(|entry| entry.end.is_none()));
-    append(&mut file, &ended("b", 4)).unwrap();
+    append(&file, &ended("b", 4)).unwrap();
     let read = read(&dir);
     assert_eq!(read[0].end, None);
     assert_eq!(read[1].end, Some(end(4)));

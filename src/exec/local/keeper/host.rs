@@ -137,7 +137,7 @@ pub(in crate::exec::local) struct KeptRun<'a> {
 pub(in crate::exec::local) struct Handover<'a> {
     pub(in crate::exec::local) run: Box<Run>,
     pub(in crate::exec::local) stdin: Option<&'a File>,
-    pub(in crate::exec::local) stdout: &'a File,
+    pub(in crate::exec::local) captured: Option<&'a File>,
     pub(in crate::exec::local) log: &'a File,
     pub(in crate::exec::local) logbook: Option<&'a File>,
 }
@@ -164,15 +164,17 @@ impl KeeperOfHost {
     }
 
     /// Hands a command over. An error means that nothing was started: it can be run in another way.
-    pub(in crate::exec::local) fn run(&self, handover: &Handover<'_>) -> io::Result<KeptRun<'_>> {
+    pub(in crate::exec::local) fn run(&self, handover: Handover<'_>) -> io::Result<KeptRun<'_>> {
         let mut descriptors = Vec::with_capacity(4);
         descriptors.extend(handover.stdin.map(File::as_fd));
-        descriptors.extend([handover.stdout.as_fd(), handover.log.as_fd()]);
+        descriptors.extend(handover.captured.map(File::as_fd));
+        descriptors.push(handover.log.as_fd());
         descriptors.extend(handover.logbook.map(File::as_fd));
+        let request = Request::Run(handover.run);
         // A keeper that was killed since the last command is only noticed now; a new one is no worse.
         for attempt in 0..2 {
             let connection = self.connection()?;
-            match connection.wire.send(&Request::Run(handover.run.clone()), &descriptors) {
+            match connection.wire.send(&request, &descriptors) {
                 Ok(()) => {
                     return Ok(KeptRun {
                         keeper: self,

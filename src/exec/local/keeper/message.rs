@@ -15,8 +15,8 @@ pub(super) enum Request {
     Hello,
     /// Another connection, which is the descriptor.
     Connect,
-    /// Start this command. The descriptors are its standard input (or none), its standard output, its log, and its logbook (or
-    /// none). Answered by its end.
+    /// Start this command. The descriptors are its standard input (or none), its standard output (or none: its log), its log,
+    /// and its logbook (or none). Answered by its end.
     Run(Box<Run>),
     /// Stop the command of this connection.
     Stop {
@@ -36,6 +36,8 @@ pub(in crate::exec::local) struct Run {
     pub cwd: Option<PathBuf>,
     pub env: Vec<(String, Option<String>)>,
     pub has_input: bool,
+    /// Whether its standard output goes elsewhere than to its log.
+    pub captured: bool,
     /// What the logbook says of it beside what the keeper knows.
     pub noted: Option<Noted>,
 }

@@ -21,11 +21,9 @@ mod wire;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::children;
-use crate::exec::signals::is_ignored;
+use crate::exec::signals::{is_ignored, survive};
 use process::Keeper;
 use wire::Wire;
 
@@ -48,9 +46,8 @@ pub fn keep() -> io::Result<()> {
     let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ];
     // What is ignored already stays so, for the commands, too: the run was started with nohup, say.
     for signal in signals.into_iter().filter(|signal| !is_ignored(*signal)) {
-        // Handlers, not SIG_IGN: handlers end at exec, so commands keep the default. It goes when its work is done, and is
-        // stopped by stopping its commands.
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        // It goes when its work is done, and is stopped by stopping its commands.
+        survive(signal)?;
     }
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;

@@ -204,7 +204,7 @@ impl Keeper {
         let signal = StopSignal::new();
         signal.request();
         command.stopping = Some((why, signal.clone()));
-        if let Some(logbook) = &mut command.logbook {
+        if let Some(logbook) = &command.logbook {
             let id = command.id.clone();
             let _ = logbook::append(logbook, &Line::Stop { id, why });
         }
@@ -275,18 +275,19 @@ fn start(run: Run, descriptors: Vec<OwnedFd>, oom_counters: &OomCounters) -> io:
     let mut descriptors = descriptors.into_iter().map(File::from);
     let mut next = || descriptors.next().ok_or(io::Error::from(io::ErrorKind::InvalidData));
     let stdin = run.has_input.then(&mut next).transpose()?;
-    let (stdout, log) = (next()?, next()?);
-    let mut logbook = run.noted.is_some().then(&mut next).transpose()?;
+    let captured = run.captured.then(&mut next).transpose()?;
+    let log = next()?;
+    let logbook = run.noted.is_some().then(&mut next).transpose()?;
     let around = Around {
         cwd: run.cwd.as_deref(),
         env: &run.env,
-        stdin,
-        stdout,
-        stderr: log.try_clone()?,
+        stdin: stdin.as_ref(),
+        stdout: captured.as_ref().unwrap_or(&log),
+        stderr: &log,
     };
     let began = Beginning::now();
-    let started = launch::launch(&run.program, around, run.id.clone())?;
-    if let (Some(noted), Some(logbook)) = (run.noted, &mut logbook) {
+    let started = launch::launch(&run.program, &around, run.id.clone())?;
+    if let (Some(noted), Some(logbook)) = (run.noted, &logbook) {
         write_start(&run.id, noted, &started, &began, logbook);
     }
     // It has hardly begun, and this machine has no time to lose before it does.
@@ -302,7 +303,7 @@ fn start(run: Run, descriptors: Vec<OwnedFd>, oom_counters: &OomCounters) -> io:
 }
 
 /// A command runs whether or not that can be written down: on a full disk its end is lost to a later host, and to nobody else.
-fn write_start(id: &str, noted: Noted, started: &Started, beginning: &Beginning, logbook: &mut File) {
+fn write_start(id: &str, noted: Noted, started: &Started, beginning: &Beginning, logbook: &File) {
     let Some(process) = started.leader.name() else { return };
     let start = Line::Start(Start {
         id: id.to_owned(),
@@ -329,12 +330,12 @@ fn conclude(slot: &mut Slot, command: Kept, survivors: Vec<i32>, oom_counters: &
         slot.wire = None;
         return;
     };
-    if let Some(mut logbook) = command.logbook {
+    if let Some(logbook) = &command.logbook {
         let line = Line::End {
             id: command.id,
             end: end.clone(),
         };
-        let _ = logbook::append(&mut logbook, &line);
+        let _ = logbook::append(logbook, &line);
     }
     answer(slot, &Reply::Ended(end));
 }

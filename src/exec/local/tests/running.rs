@@ -225,3 +225,28 @@ fn an_ended_child_that_another_room_waits_for_is_never_reaped() {
     looks.consider(&process_table::read_one(pid).unwrap().unwrap());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_command_blocks_no_signal_and_ignores_only_what_this_process_was_told_to_ignore() {
+    let bench = Bench::new();
+    let masks = |line: &str| {
+        assert!(run(&bench.shell(&format!("exec grep '^{line}' /proc/self/status > mask"))).success());
+        let text = std::fs::read_to_string(bench.path().join("mask")).unwrap();
+        u64::from_str_radix(text.split_whitespace().nth(1).unwrap(), 16).unwrap()
+    };
+    let bit = |signal: i32| 1_u64 << (signal - 1);
+    // SAFETY: plain calls on memory of ours; this thread's mask goes with it, and nobody here waits for this signal.
+    unsafe {
+        let mut some = std::mem::zeroed();
+        libc::sigemptyset(&mut some);
+        libc::sigaddset(&mut some, libc::SIGUSR1);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &some, std::ptr::null_mut());
+        libc::signal(libc::SIGUSR2, libc::SIG_IGN);
+    }
+    assert_eq!(masks("SigBlk"), 0);
+    let ignored = masks("SigIgn");
+    assert_eq!(
+        (ignored & bit(libc::SIGUSR2), ignored & bit(libc::SIGPIPE)),
+        (bit(libc::SIGUSR2), 0)
+    );
+}
