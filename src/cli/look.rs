@@ -49,7 +49,7 @@ impl Look {
         let source = recorded_script(&run, &state, None, printer);
         go_to_working_directory(&mut run, None, &state, printer)?;
         let owner = holder(&run.state_file);
-        let watcher = Arc::new(Watcher::new(printer, true));
+        let watcher = Arc::new(Watcher::new(printer, true, false));
         let session = Arc::new(session(&run, &state, with, &watcher));
         let host = source
             .and_then(|source| Host::new(Arc::clone(&session), &source).map_err(CliError::from))

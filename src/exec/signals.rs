@@ -1,6 +1,8 @@
 //! The host's own signals: which of them ask for a stop, and which must not kill it.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exec::StopSignal;

@@ -56,7 +56,7 @@ pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8,
         Parameters::new(provided),
         Arc::new(Local::new()),
         StopSignal::new(),
-        Arc::new(Watcher::new(printer, true)),
+        Arc::new(Watcher::new(printer, true, false)),
     ));
     let host = Host::new(Arc::clone(&session), &source)?;
     let shared = Arc::clone(&session);
