@@ -88,6 +88,8 @@ pub(super) struct View {
     mark: Option<Mark>,
     /// Whether an equal mark means an equal content.
     sure: bool,
+    /// A content that was read before the first look, with what it is: telling that takes long for a large file.
+    judged: Option<(Vec<u8>, Page)>,
     unclear: Option<Unclear>,
     kept: Vec<Kept>,
     /// When the file was replaced last.
@@ -126,6 +128,7 @@ impl View {
             absent: false,
             mark: None,
             sure: false,
+            judged: None,
             unclear: None,
             kept: Vec::new(),
             replaced: None,
@@ -159,6 +162,11 @@ impl View {
         self.mark = None;
         self.sure = false;
         self.unclear = None;
+    }
+
+    /// Spares the first look to judge a content that somebody has judged already.
+    pub(super) fn set_judged(&mut self, bytes: Vec<u8>, page: Page) {
+        self.judged = Some((bytes, page));
     }
 
     /// When the file may be replaced next, by the disk's clock.
@@ -217,7 +225,10 @@ impl View {
             self.unclear = None;
             return Ok(Sighting::Same);
         }
-        let page = page::judge(&bytes, &self.shown);
+        let page = match self.judged.take() {
+            Some((judged, page)) if judged == bytes => page,
+            _ => page::judge(&bytes, &self.shown),
+        };
         let settled = match &page {
             Page::Whole(_) | Page::Wrong(_) => true,
             Page::Loose(_) => self.has_held(&mark, SETTLED, patience, pauses),
