@@ -362,6 +362,7 @@ impl Store {
             if !self.take_in(patience)? {
                 return Ok(());
             }
+            let begun = self.disk.clock();
             let synced = self.journal.sync(&self.state);
             self.notes.extend(self.journal.take_notes());
             synced.map_err(failure("write the journal in", &self.private_directory, true))?;
@@ -374,7 +375,10 @@ impl Store {
                 self.stale = false;
                 return Ok(());
             }
-            let installed = self.view.install(text).map_err(failure("replace", &self.shown, true))?;
+            let installed = self
+                .view
+                .install(text, begun)
+                .map_err(failure("replace", &self.shown, true))?;
             match installed {
                 Installed::Done => {
                     self.skeleton = None;
