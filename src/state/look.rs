@@ -33,11 +33,11 @@ pub(super) fn read_at(
     shown: &Path,
     private_directory: &Path,
 ) -> Result<State, StateError> {
-    let recovered = recovery::recover(disk, private_directory)?;
+    let mut recovered = recovery::recover(disk, private_directory)?;
     let bytes = disk
         .read(file, SIZE_LIMIT)
         .map_err(|error| unreadable(disk, file, shown, error));
-    let Some(mut state) = recovered.state.clone() else {
+    let Some(mut state) = recovered.state.take() else {
         let mut state = page::import(&bytes?, shown)?;
         recovered
             .joined_changes(&state)
@@ -79,14 +79,6 @@ pub(super) fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page
     };
     complete(&mut theirs, ours);
     merge(ours, ours, &theirs)
-}
-
-/// Refuses a whole file with a mistake in it: whoever opens it is there and can mend it.
-pub(super) fn refuse_mistakes(bytes: &[u8], shown: &Path) -> Result<(), StateError> {
-    match page::judge(bytes, shown) {
-        Page::Wrong(error) => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Whether there is a state: the file, or a journal from which it can be made.

@@ -86,6 +86,9 @@ pub(super) struct Recovered {
 impl Recovered {
     /// What the completions that stand beside the state change in it.
     pub(super) fn joined_changes(&self, state: &State) -> Vec<Change> {
+        if self.joined.is_empty() {
+            return Vec::new();
+        }
         let mut state = state.clone();
         let mut all = Vec::new();
         for record in &self.joined {

@@ -15,7 +15,7 @@ use super::error::StateError;
 use super::event::{Change, Event, PHASES};
 use super::journal::{Entry, Journal};
 use super::lock::{self, Doubt, Lock};
-use super::look::{merged, places, read_at, refuse_mistakes};
+use super::look::{merged, places, read_at};
 use super::model::State;
 use super::owner;
 use super::page::{self, Page};
@@ -52,6 +52,14 @@ pub struct Store {
     /// The last trouble with the state file, so that it is told once.
     trouble: Option<String>,
     _lock: Option<Lock>,
+}
+
+/// What stood in the state file when the store was opened.
+enum Found {
+    /// There is no journal: it is the state.
+    Imported(Vec<u8>),
+    /// It is still to be merged with the journal's state.
+    Judged(Vec<u8>, Page),
 }
 
 impl Store {
@@ -126,21 +134,27 @@ impl Store {
         directory: PathBuf,
         lock: Option<Lock>,
     ) -> Result<Store, StateError> {
-        let recovered = recovery::recover(&*disk, &directory)?;
+        let mut recovered = recovery::recover(&*disk, &directory)?;
         let bytes = disk.read(&file, SIZE_LIMIT);
-        let (state, imported) = match (&recovered.state, bytes) {
-            (None, Ok(bytes)) => (page::import(&bytes, &shown)?, Some(bytes)),
+        let (state, found) = match (recovered.state.take(), bytes) {
+            (None, Ok(bytes)) => (page::import(&bytes, &shown)?, Found::Imported(bytes)),
             (None, Err(error)) => return Err(unreadable(&*disk, &file, &shown, error)),
             (Some(state), bytes) => {
-                refuse_mistakes(&bytes.unwrap_or_default(), &shown)?;
-                (state.clone(), None)
+                let bytes = bytes.unwrap_or_default();
+                match page::judge(&bytes, &shown) {
+                    // Whoever opens it is there and can mend it.
+                    Page::Wrong(error) => return Err(error),
+                    page => (state, Found::Judged(bytes, page)),
+                }
             }
         };
         let mut store = Self::assemble(disk, file, shown, directory, recovered, state, lock)?;
-        if imported.is_some() {
-            store.view.set_known(imported);
-        } else {
-            store.take_in(Patience::Now)?;
+        match found {
+            Found::Imported(bytes) => store.view.set_known(Some(bytes)),
+            Found::Judged(bytes, page) => {
+                store.view.set_judged(bytes, page);
+                store.take_in(Patience::Now)?;
+            }
         }
         Ok(store)
     }
@@ -348,6 +362,7 @@ impl Store {
             if !self.take_in(patience)? {
                 return Ok(());
             }
+            let begun = self.disk.clock();
             let synced = self.journal.sync(&self.state);
             self.notes.extend(self.journal.take_notes());
             synced.map_err(failure("write the journal in", &self.private_directory, true))?;
@@ -360,7 +375,10 @@ impl Store {
                 self.stale = false;
                 return Ok(());
             }
-            let installed = self.view.install(text).map_err(failure("replace", &self.shown, true))?;
+            let installed = self
+                .view
+                .install(text, begun)
+                .map_err(failure("replace", &self.shown, true))?;
             match installed {
                 Installed::Done => {
                     self.skeleton = None;

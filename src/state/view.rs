@@ -25,8 +25,10 @@ const PAUSES: u32 = 3;
 const GRAIN: Duration = Duration::from_millis(50);
 /// How long a replaced file is kept: an editor may have it open.
 const KEPT: Duration = Duration::from_secs(2);
-/// Replacing the file takes at most this part of the time …
+/// Making a text and replacing the file with it takes at most this part of the time …
 const COST_SHARE: u32 = 20;
+/// … and comes no more often than this …
+const INTERVAL: Duration = Duration::from_millis(200);
 /// … with so much of it in advance: a run of a few phases shows each of them at once.
 const ADVANCE: Duration = Duration::from_secs(2);
 const KEPT_PREFIX: &str = "prev-";
@@ -88,6 +90,8 @@ pub(super) struct View {
     mark: Option<Mark>,
     /// Whether an equal mark means an equal content.
     sure: bool,
+    /// A content that was read before the first look, with what it is: telling that takes long for a large file.
+    judged: Option<(Vec<u8>, Page)>,
     unclear: Option<Unclear>,
     kept: Vec<Kept>,
     /// When the file was replaced last.
@@ -126,6 +130,7 @@ impl View {
             absent: false,
             mark: None,
             sure: false,
+            judged: None,
             unclear: None,
             kept: Vec::new(),
             replaced: None,
@@ -159,6 +164,11 @@ impl View {
         self.mark = None;
         self.sure = false;
         self.unclear = None;
+    }
+
+    /// Spares the first look to judge a content that somebody has judged already.
+    pub(super) fn set_judged(&mut self, bytes: Vec<u8>, page: Page) {
+        self.judged = Some((bytes, page));
     }
 
     /// When the file may be replaced next, by the disk's clock.
@@ -217,7 +227,10 @@ impl View {
             self.unclear = None;
             return Ok(Sighting::Same);
         }
-        let page = page::judge(&bytes, &self.shown);
+        let page = match self.judged.take() {
+            Some((judged, page)) if judged == bytes => page,
+            _ => page::judge(&bytes, &self.shown),
+        };
         let settled = match &page {
             Page::Whole(_) | Page::Wrong(_) => true,
             Page::Loose(_) => self.has_held(&mark, SETTLED, patience, pauses),
@@ -264,22 +277,21 @@ impl View {
         }
     }
 
-    /// Puts a text in the place of the file. What is there really is looked at afterwards, and not lost when it is
-    /// something else than what is known.
+    /// Puts a text, on which work began at `begun` by the disk's clock, in the place of the file. What is there really
+    /// is looked at afterwards, and not lost when it is something else than what is known.
     ///
     /// # Errors
     /// What the system said; the file is whole, be it the old text or the new one.
-    pub(super) fn install(&mut self, text: String) -> io::Result<Installed> {
-        let begun = self.disk.clock();
+    pub(super) fn install(&mut self, text: String, begun: Duration) -> io::Result<Installed> {
         let expected = self.known.take();
-        let result = self.replace(&text, expected.as_deref(), begun);
+        let result = self.replace(&text, expected.as_deref(), self.disk.clock());
         match result {
             Ok(Installed::Done | Installed::Overtaken) => {
                 self.set_known(Some(text.into_bytes()));
                 let now = self.disk.clock();
                 let cost = now.saturating_sub(begun);
                 self.replaced = Some(now);
-                self.worked_off = self.worked_off.max(now) + cost * COST_SHARE;
+                self.worked_off = self.worked_off.max(now) + INTERVAL.max(cost * COST_SHARE);
                 self.drop_kept();
             }
             _ => self.set_known(expected),

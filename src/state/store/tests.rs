@@ -9,6 +9,7 @@ use super::*;
 
 mod edits;
 mod failures;
+mod pace;
 mod simulation;
 
 /// A folder with a state file of two phases, and the store that wrote it.

@@ -1,0 +1,200 @@
+//! The state pulled out from under a run by hand: what is truncated, deleted, restored or carried elsewhere ends in a
+//! right state, or in a refusal that says what to do.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Ended, Workplace, wait_until};
+
+const PRIVATE: &str = "run/.experiment_state.d";
+const FILE: &str = "run/.experiment_state";
+
+/// A run of which `a` is completed and `b` waits for a file `ok`; each notes that it ran.
+fn half_done() -> Workplace {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"echo a >> ran\"); });\nphase(\"b\", || { shell(\"test -e ok && echo b >> ran\"); });\n",
+    );
+    place.jumar(&["run", "p.rhai", "--run-dir", "run"]).code(1);
+    assert_eq!(place.read("ran"), "a\n");
+    place.write("ok", "");
+    place
+}
+
+fn at(place: &Workplace, name: &str) -> PathBuf {
+    place.path().join(name)
+}
+
+/// Resumes, and wants both phases completed and each run as often as told.
+fn goes_on(place: &Workplace, ran: &str) -> Ended {
+    let ended = place.jumar(&["resume", "run"]).code(0);
+    assert_eq!(place.read("ran"), ran);
+    let text = place.read(FILE);
+    for line in ["a=completed", "b=completed"] {
+        assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{text}");
+    }
+    ended
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(done.expect("cp starts").success());
+}
+
+#[test]
+fn a_state_file_that_was_emptied_or_deleted_is_written_anew() {
+    let place = half_done();
+    fs::write(at(&place, FILE), "").expect("written");
+    let ended = goes_on(&place, "a\nb\n");
+    assert!(ended.stderr.contains("written anew"), "{}", ended.stderr);
+    let place = half_done();
+    fs::remove_file(at(&place, FILE)).expect("removed");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn garbage_and_a_cut_file_are_kept_aside_and_the_run_goes_on() {
+    for spoil in [
+        |_: &[u8]| b"\x7fELF\0\0\xff\xfe garbage\n".to_vec(),
+        |text: &[u8]| text[..text.len() * 2 / 3].to_vec(),
+        |text: &[u8]| vec![0; text.len()],
+    ] {
+        let place = half_done();
+        let spoilt = spoil(place.read(FILE).as_bytes());
+        fs::write(at(&place, FILE), &spoilt).expect("written");
+        let ended = goes_on(&place, "a\nb\n");
+        assert!(ended.stderr.contains("kept as"), "{}", ended.stderr);
+        let aside = fs::read(at(&place, &format!("{FILE}.rejected-1"))).expect("it is kept");
+        assert_eq!(aside, spoilt);
+    }
+}
+
+#[test]
+fn windows_line_ends_stay_and_change_nothing_else() {
+    let place = half_done();
+    let text = place.read(FILE);
+    fs::write(at(&place, FILE), text.replace('\n', "\r\n")).expect("written");
+    place.jumar(&["resume", "run"]).code(0);
+    assert_eq!(place.read("ran"), "a\nb\n");
+    let text = place.read(FILE);
+    assert!(text.contains("a=completed\r\nb=completed\r\n"), "{text}");
+    assert!(!text.replace("\r\n", "").contains('\n'), "{text}");
+}
+
+#[test]
+fn a_text_that_stands_twice_in_the_file_is_refused_with_the_lines_of_both() {
+    let place = half_done();
+    let text = place.read(FILE);
+    fs::write(at(&place, FILE), text.clone() + &text).expect("written");
+    let ended = place.jumar(&["resume", "run"]).code(4);
+    for part in ["is set twice", "keep one of the two lines"] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    assert_eq!(place.read(FILE), text.clone() + &text);
+    fs::write(at(&place, FILE), text).expect("written");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn a_deleted_journal_is_made_anew_from_the_state_file() {
+    let place = half_done();
+    fs::remove_dir_all(at(&place, PRIVATE)).expect("removed");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn where_both_are_gone_there_is_no_run_and_nothing_is_made() {
+    let place = half_done();
+    fs::remove_dir_all(at(&place, PRIVATE)).expect("removed");
+    fs::remove_file(at(&place, FILE)).expect("removed");
+    let ended = place.jumar(&["resume", "run"]);
+    assert!(ended.code != 0 && ended.code != 101, "{}", ended.stderr);
+    assert!(ended.stderr.contains("run"), "{}", ended.stderr);
+    assert!(!place.exists(FILE) && !place.exists(PRIVATE));
+    assert_eq!(place.read("ran"), "a\n");
+}
+
+#[test]
+fn what_a_backup_of_before_does_not_know_runs_again_when_both_came_back() {
+    let place = half_done();
+    copy(&at(&place, "run"), &at(&place, "backup"));
+    goes_on(&place, "a\nb\n");
+    copy(&at(&place, "backup"), &at(&place, "run"));
+    goes_on(&place, "a\nb\nb\n");
+}
+
+#[test]
+fn an_older_state_file_beside_a_newer_journal_takes_nothing_back() {
+    let place = half_done();
+    let older = place.read(FILE);
+    goes_on(&place, "a\nb\n");
+    fs::write(at(&place, FILE), older).expect("written");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn an_older_journal_beside_a_newer_state_file_takes_nothing_back() {
+    let place = half_done();
+    copy(&at(&place, PRIVATE), &at(&place, "backup"));
+    goes_on(&place, "a\nb\n");
+    copy(&at(&place, "backup"), &at(&place, PRIVATE));
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn a_run_that_was_carried_to_another_machine_goes_on_there() {
+    let place = half_done();
+    let lock = at(&place, PRIVATE).join("lock");
+    let record = fs::read_to_string(&lock).expect("a name is in it");
+    let elsewhere: String = record
+        .split_inclusive('\n')
+        .map(|line| match line.split_once('=') {
+            Some((key @ ("host" | "boot" | "boot_id"), _)) => format!("{key}=elsewhere\n"),
+            _ => line.to_owned(),
+        })
+        .collect();
+    assert_ne!(elsewhere, record, "{record}");
+    copy(&at(&place, "run"), &at(&place, "moved"));
+    fs::remove_dir_all(at(&place, "run")).expect("removed");
+    fs::rename(at(&place, "moved"), at(&place, "run")).expect("renamed");
+    fs::write(&lock, elsewhere).expect("written");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn a_run_in_use_is_refused_through_another_mount_of_the_same_disk() {
+    let place = Workplace::new();
+    let (disk, other) = (at(&place, "disk"), at(&place, "other"));
+    fs::create_dir_all(&disk).expect("made");
+    fs::create_dir_all(&other).expect("made");
+    let mounted = Command::new("mount").arg("--bind").arg(&disk).arg(&other).output();
+    if !mounted.as_ref().is_ok_and(|output| output.status.success()) {
+        return common::skipped(&format!("no bind mount can be made: {mounted:?}"));
+    }
+    let _mount = Unmount(other);
+    place.write(
+        "p.rhai",
+        "phase(\"a\", || { shell(\"touch begun; while [ ! -e go ]; do sleep 0.02; done\"); });\n",
+    );
+    let mut child = place.start(&["run", "p.rhai", "--run-dir", "disk/run"]);
+    wait_until("the phase has begun", || place.exists("begun"));
+    let refused = place.jumar(&["resume", "other/run"]).code(5);
+    assert!(refused.stderr.contains("in use"), "{}", refused.stderr);
+    place.write("go", "");
+    assert!(child.wait().expect("it ends").success());
+    place.jumar(&["resume", "other/run"]).code(0);
+}
+
+/// Takes a mount away again.
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
