@@ -11,7 +11,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, STATE_FILE};
+use super::{Attempt, Mode, STATE_FILE};
 use crate::exec::{ExecError, Exit, Status};
 use crate::state::private_directory;
 
@@ -77,7 +77,7 @@ fn thousandths(seconds: f64) -> f64 {
 
 impl Attempt {
     pub(super) fn note_step(&self, path: &str, began: Option<(Timestamp, Instant)>) {
-        let Some((started, clock)) = began.filter(|_| !self.is_replayed()) else {
+        let Some((started, clock)) = began.filter(|_| !self.is_replayed() && self.session.mode == Mode::Live) else {
             return;
         };
         self.note_activity(&Activity {

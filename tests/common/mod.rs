@@ -10,6 +10,7 @@ pub mod stock;
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -87,6 +88,16 @@ impl Workplace {
             }
         }
         command.env("TZ", "UTC");
+        // Whoever runs the tests in the background ignores interrupts, and jumar would go on ignoring them.
+        // SAFETY: signal(2) may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));
         command
     }
