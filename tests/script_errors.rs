@@ -274,13 +274,7 @@ fn a_script_without_phases_runs_nothing_and_says_so() {
 #[test]
 fn an_option_of_a_later_version_is_called_that() {
     let mut all = String::new();
-    for option in [
-        "needs: 1",
-        "inputs: []",
-        "outputs: []",
-        "slurm: #{}",
-        "executor: \"slurm\"",
-    ] {
+    for option in ["needs: 1", "slurm: #{}", "executor: \"slurm\""] {
         let ended = said(&format!("phase(\"a\", #{{ {option} }}, || ());\n"));
         assert!(ended.starts_with("exit code: 3"), "{ended}");
         all += ended.lines().find(|l| l.contains("error")).expect("an error");

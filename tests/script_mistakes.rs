@@ -97,7 +97,7 @@ fn what_a_grid_is_given_wrong_is_shown_at_the_line_of_the_user() {
     let told = checked(&format!(
         "{head}let k = 1;\nsweep::grid(\"a\", #{{ lr: [0.1] }}, |p| {{ p.lr + k }});\n"
     ));
-    says(&told, 0, &["1 phases"]);
+    says(&told, 0, &["1 phase"]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn what_is_only_known_when_the_script_runs_is_not_judged() {
         "import \"std/sweep\" as s; s::grid(\"a\", #{ x: [1] }, |p| 1); phase(\"b\", || { result(\"a_x1\") });",
     ] {
         let told = checked(text);
-        says(&told, 0, &[" phases, "]);
+        says(&told, 0, &[" phase"]);
         assert!(!told.1.contains("warning"), "{}", told.1);
     }
 }

@@ -234,16 +234,13 @@ impl Marking {
 /// A command that a dead host left running goes on writing: the phase is not over, whatever a person says.
 fn refuse_living(run: &RunPath, state: &State, phases: &[String]) -> Result<(), CliError> {
     let directory = std::path::absolute(&run.directory).unwrap_or_else(|_| run.directory.clone());
-    let mut only = State::default();
-    for phase in phases
-        .iter()
-        .filter(|p| state.phase(p) == Some(PhaseStatus::InProgress))
-    {
-        let value = Some(PhaseStatus::InProgress.as_str().to_string());
+    let mut only = state.clone();
+    let others: Vec<String> = state.phases().map(|(name, _)| name.to_string()).collect();
+    for phase in others.into_iter().filter(|name| !phases.contains(name)) {
         only.apply(&Change {
             section: "phases".into(),
-            key: phase.clone(),
-            value,
+            key: phase,
+            value: None,
         });
     }
     match left_running(&only, &directory, &Unfinished::default()).first() {

@@ -179,6 +179,8 @@ fn outcome(state: &State, run: &Path) -> BTreeMap<String, String> {
             "overrides",
             "declared",
             "steps",
+            "fingerprints",
+            "params",
         ];
         if of_the_way.contains(&section) {
             continue;
