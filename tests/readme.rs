@@ -334,8 +334,7 @@ fn the_page_on_the_state_file_names_every_section_and_every_fixed_key_that_is_wr
             assert!(page.contains(&format!("`{key}`")), "{section} {key}");
         }
     }
-    let words =
-        "metadata phases checkpoints failures params param_sources attempts steps results metrics overrides declared";
+    let words = "metadata phases checkpoints failures params param_sources attempts steps results metrics overrides declared fingerprints";
     assert_eq!(seen, words.split(' ').map(|w| format!("[{w}]")).collect());
 }
 
