@@ -219,3 +219,47 @@ fn the_cause_in_a_long_log_wins_over_its_echo_at_the_end() {
         ended.stderr
     );
 }
+
+/// A policy that halves the batch, and waits for long before the third attempt.
+const HALVING: &str = r#"
+let batch = param("batch_size", 16);
+phase("train", #{ on_failure: |failure| {
+    if failure.kind == "oom_host" {
+        let half = failure.params.batch_size / 2;
+        retry(#{ params: #{ batch_size: half }, delay: if half == 4 { "1h" } else { 0 } })
+    }
+} }, || {
+    shell(["python3", bundled("small") + "/train.py", "--out", run.dir + "/ckpt", "--samples", 100, "--epochs", 2, "--batch-size", param("batch_size")]);
+    checkpoint(run.dir + "/ckpt/epoch1");
+});
+"#;
+
+#[test]
+fn a_policy_finds_the_batch_that_fits_and_a_kill_before_the_last_retry_changes_nothing() {
+    let place = Workplace::new().env("SMALL_MEMORY_MB", "64");
+    place.write("p.rhai", HALVING);
+    let mut host = place.start(&["run", "p.rhai"]);
+    common::wait_until("the third attempt is decided", || {
+        let state = |run: &String| std::fs::read_to_string(place.path().join(run).join(".experiment_state"));
+        let decided =
+            |run: &String| state(run).is_ok_and(|text| text.contains("train.next={\"params\":{\"batch_size\":4}}"));
+        place.runs().iter().any(decided)
+    });
+    host.kill().expect("it is killed");
+    host.wait().expect("it has ended");
+    place.jumar(&["resume"]).code(0);
+    let batch = |attempt: u32| {
+        let record = place
+            .value("attempts", &format!("train.{attempt}"))
+            .expect("it is recorded");
+        let record: serde_json::Value = serde_json::from_str(&record).expect("it is JSON");
+        (
+            record["params"]["batch_size"].as_i64(),
+            record["kind"].as_str().map(String::from),
+        )
+    };
+    assert_eq!(batch(1), (Some(16), Some("oom_host".into())));
+    assert_eq!(batch(2), (Some(8), Some("oom_host".into())));
+    assert_eq!(batch(3), (Some(4), None));
+    assert!(place.value("attempts", "train.4").is_none());
+}
