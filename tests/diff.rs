@@ -415,3 +415,18 @@ fn a_variable_that_gave_a_parameter_and_the_checkpoint_that_follows_are_not_told
     let json = place.jumar(&["diff", "one", "two", "--json"]).code(1).stdout;
     assert!(json.contains("0.8333333333333334"), "programs get all digits: {json}");
 }
+
+#[test]
+fn what_jumar_notes_to_itself_of_two_runs_is_no_difference_of_theirs() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"let rate = param("rate", 1.0); phase("a", || { metric("loss", rate); });"#,
+    );
+    place.jumar(&["run", "p.rhai", "--run-dir", "one"]).code(0);
+    place
+        .jumar(&["run", "p.rhai", "--run-dir", "two", "--rate", "2.0"])
+        .code(0);
+    let told = place.jumar(&["diff", "one", "two"]).code(1).stdout;
+    assert!(!told.contains("\nstate") && !told.contains("fingerprint"), "{told}");
+}

@@ -22,7 +22,7 @@ pub(super) const ALL_PHASES: &str = "all phases";
 const OWN_DIRECTORY: &str = "{run}";
 
 /// Sections that are told in their own way or are only jumar's notes to itself; all others are the user's.
-const KNOWN_SECTIONS: [&str; 14] = [
+const KNOWN_SECTIONS: [&str; 15] = [
     "",
     "metadata",
     "phases",
@@ -31,6 +31,7 @@ const KNOWN_SECTIONS: [&str; 14] = [
     "attempts",
     "results",
     "declared",
+    "fingerprints",
     "overrides",
     "steps",
     "metrics",
