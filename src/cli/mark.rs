@@ -188,7 +188,7 @@ impl Marking {
     }
 
     fn event(&self, marked: &[Marked]) -> Event {
-        marked.iter().fold(Event::new("marked"), |event, one| {
+        marked.iter().fold(Event::by_hand("marked"), |event, one| {
             let event = event.set("phases", &one.phase, self.to.as_str());
             match &self.look {
                 // One that was completed and is not stale is as it was.

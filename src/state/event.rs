@@ -45,6 +45,11 @@ impl Event {
         }
     }
 
+    /// As [`Event::new`], for what the user of this process does by hand: the verb says who that is.
+    pub fn by_hand(verb: &str) -> Self {
+        Event::new(format!("{verb} by {}", super::owner::user()))
+    }
+
     /// Adds: this key gets this value. The value is the text of one line; text that may hold line ends or blanks
     /// at its ends has to go through [`super::value::encode`] first, or the commit refuses it.
     pub fn set(mut self, section: impl Into<String>, key: impl Into<String>, value: impl Into<String>) -> Self {

@@ -166,7 +166,7 @@ impl Staged {
 }
 
 fn event_of(changes: &[Change]) -> Event {
-    let mut event = Event::new("edited");
+    let mut event = Event::by_hand("edited");
     event.changes = changes.to_vec();
     event
 }
