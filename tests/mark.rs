@@ -165,3 +165,18 @@ fn a_phase_whose_command_outlived_its_jumar_is_not_marked() {
         Some("in_progress")
     );
 }
+
+#[test]
+fn a_mark_is_an_event_that_says_who_and_undo_takes_it_back() {
+    let place = Workplace::with_script("phase(\"a\", || ()); phase(\"b\", || ());");
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(0);
+    place.jumar(&["mark", "r", "a", "--as", "pending"]).code(0);
+    let told = place.jumar(&["history", "r"]).code(0).stdout;
+    assert!(
+        told.contains("marked by ") && told.contains("a=pending (was completed)"),
+        "{told}"
+    );
+    place.jumar(&["undo", "r"]).code(0);
+    let state = place.read("r/.experiment_state");
+    assert_eq!(value_in(&state, "phases", "a").as_deref(), Some("completed"));
+}
