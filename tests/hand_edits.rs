@@ -69,14 +69,19 @@ fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Option<Co
         let Some(mut command) = edit(&running.file(), &phase, &remark) else {
             return;
         };
-        match command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .output()
-        {
-            Ok(output) => assert!(output.status.success(), "{output:?}"),
-            Err(error) => return skip(&format!("{name}: {error}")),
+            .stderr(Stdio::piped());
+        // An editor that sees the file change under its hands refuses to save, and a person tries again.
+        let mut tries = 0;
+        loop {
+            match command.output() {
+                Ok(output) if output.status.success() => break,
+                Ok(output) => assert!(tries < 20, "{output:?}"),
+                Err(error) => return skip(&format!("{name}: {error}")),
+            }
+            tries += 1;
         }
         running.wait_for(&format!("# {remark}"));
     }

@@ -16,8 +16,8 @@ use super::error::CliError;
 use super::exit_code;
 use crate::run::{RunPath, locate};
 use crate::state::{
-    Change, Owner, PhaseStatus, State, StateError, Store, changes_between, check_text, holder, patch_text, read_text,
-    replace_text,
+    Change, Event, Owner, PhaseStatus, State, StateError, Store, changes_between, check_text, holder, patch_text,
+    read_text, replace_text,
 };
 use crate::ui::{Printer, Tone, paint, shell_quote};
 
@@ -248,6 +248,18 @@ fn take(run: &RunPath, base: &Text, edited: &str, copy: &Copy, printer: &Printer
         }
         if let Some(mut store) = lock {
             store.refresh().map_err(wrong)?;
+            // A line that is gone from a file without a stamp may as well have been lost: here somebody took it out.
+            let told = |c: &&Change| store.state().get(&c.section, &c.key) != c.value.as_deref();
+            let mut event = Event::by_hand("edited");
+            event.changes = changes
+                .iter()
+                .filter(told)
+                .filter(|c| c.key != "journal")
+                .cloned()
+                .collect();
+            if !event.changes.is_empty() {
+                store.commit(event).map_err(wrong)?;
+            }
             return Ok(shown(&now, &changes));
         }
         thread::sleep(SETTLE);
