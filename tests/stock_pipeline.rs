@@ -128,7 +128,7 @@ fn train_trains_and_eval_does_the_rest_with_the_checkpoint_it_is_given() {
 
     let checkpoint = "runs/trained/checkpoint/epoch0";
     let ended = place
-        .jumar(&["eval", "--run-dir", "evaluated", "--checkpoint", checkpoint])
+        .jumar(&["run", "eval", "--run-dir", "evaluated", "--checkpoint", checkpoint])
         .code(0);
     assert!(!ended.stderr.contains("training"), "{}", ended.stderr);
     let state = place.read("evaluated/.experiment_state");
