@@ -5,8 +5,8 @@ import sys
 
 argv = sys.argv[1:]
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if argv[0] == "-c":
-    # The look at which packages are not installed.
+if "-c" in argv[:2]:
+    # A look at which packages are (not) installed.
     missing = os.path.join(root, "missing")
     print(open(missing).read() if os.path.exists(missing) else "")
     sys.exit(0)
