@@ -191,7 +191,7 @@ fn commands_get_the_environment_for_gpu_work_and_what_the_user_exported_wins() {
 
 #[test]
 fn a_given_checkpoint_is_evaluated_and_nothing_is_trained() {
-    for words in [vec!["run"], vec!["eval"], vec!["run", "--skip-train"]] {
+    for words in [vec!["run"], vec!["run", "eval"], vec!["run", "--skip-train"]] {
         let place = Workplace::latentwire().env("SEEDS", "42").env("DATASETS", "sst2");
         place.write("given/epoch5/model.bin", "weights");
         place
