@@ -10,9 +10,8 @@ use super::exit_code;
 use super::parameter_file::read_parameters;
 use super::script_help::own_options;
 use super::watch::Watcher;
-use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, PlanError, Provided, RawOption};
-use crate::run::{Ledger, Mode, RunDirectory, Session};
+use crate::plan::{PlanError, Provided, RawOption};
+use crate::run::{RunDirectory, Session};
 use crate::script::{Finding, Host, ScriptError, ScriptSource, Severity};
 use crate::state::State;
 use crate::ui::{Diagnostic, Excerpt, Label, Level, Printer, counted, render};
@@ -23,7 +22,6 @@ pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &P
         .script
         .as_deref()
         .map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
-    let watcher = Arc::new(Watcher::new(printer, true, false));
     let provided = Provided {
         options: raw,
         pairs: arguments.parameter.clone(),
@@ -31,14 +29,11 @@ pub(super) fn check(arguments: &CheckArguments, raw: Vec<RawOption>, printer: &P
         environment: Some(|name| std::env::var(name).ok()),
         ..Provided::default()
     };
-    let session = Arc::new(Session::new(
-        Mode::Dry,
-        Ledger::draft(State::default()),
+    let session = Arc::new(Session::planning(
         RunDirectory::new("check", None, true),
-        Parameters::new(provided),
-        Arc::new(Local::new()),
-        StopSignal::new(),
-        watcher,
+        State::default(),
+        provided,
+        Arc::new(Watcher::new(printer, true, false)),
     ));
     let host = Host::new(Arc::clone(&session), &source)?;
     let findings = host.check();

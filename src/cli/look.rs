@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::error::CliError;
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
-use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, Provided};
-use crate::run::{Ledger, Mode, RunDirectory, RunPath, Session, locate, recorded_parameters};
+use crate::plan::Provided;
+use crate::run::{Observer, RunDirectory, RunPath, Session, locate, recorded_parameters};
 use crate::script::{Host, Inspector, ScriptError, ScriptSource};
 use crate::state::{Owner, State, holder, read, value};
 use crate::ui::Printer;
@@ -111,13 +110,10 @@ fn session(run: &RunPath, state: &State, with: With, watcher: &Arc<Watcher>) -> 
             ..Provided::default()
         },
     };
-    Session::new(
-        Mode::Dry,
-        Ledger::draft(state.clone()),
+    Session::planning(
         RunDirectory::existing(&name, run.directory.clone()),
-        Parameters::new(provided),
-        Arc::new(Local::new()),
-        StopSignal::new(),
-        Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
+        state.clone(),
+        provided,
+        Arc::clone(watcher) as Arc<dyn Observer>,
     )
 }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{
     GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, Surroundings, Unfinished, detect_gpus, records,
 };
-use crate::exec::{Executor, StopSignal};
-use crate::plan::{Parameters, Plan};
-use crate::state::StateError;
+use crate::exec::{Executor, Local, StopSignal};
+use crate::plan::{Parameters, Plan, Provided};
+use crate::state::{State, StateError};
 
 /// Whether anything is really done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,25 @@ impl Session {
             refusal: Mutex::default(),
             interrupted: OnceLock::new(),
         }
+    }
+
+    /// A session in which a script only says what it would do: its state is a draft, nothing is started or written. `state` is
+    /// what it finds.
+    pub fn planning(
+        directory: RunDirectory,
+        state: State,
+        parameters: Provided,
+        observer: Arc<dyn Observer>,
+    ) -> Session {
+        Session::new(
+            Mode::Dry,
+            Ledger::draft(state),
+            directory,
+            Parameters::new(parameters),
+            Arc::new(Local::new()),
+            StopSignal::new(),
+            observer,
+        )
     }
 
     /// Takes a checkpoint that the user gave: from now on it is the run's newest, whichever phase asks for it.

@@ -6,9 +6,8 @@ use rhai::Engine;
 
 use super::api;
 use super::shared::Shared;
-use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, Provided};
-use crate::run::{Ledger, Mode, RunDirectory, Session, SilentObserver};
+use crate::plan::Provided;
+use crate::run::{RunDirectory, Session, SilentObserver};
 use crate::state::State;
 
 /// One overload of a primitive.
@@ -26,13 +25,10 @@ pub struct Primitive {
 
 /// All primitives that jumar itself defines, by name; operators and accessors are left out.
 pub fn primitives() -> Vec<Primitive> {
-    let session = Session::new(
-        Mode::Dry,
-        Ledger::draft(State::default()),
+    let session = Session::planning(
         RunDirectory::new("listing", None, true),
-        Parameters::new(Provided::default()),
-        Arc::new(Local::new()),
-        StopSignal::new(),
+        State::default(),
+        Provided::default(),
         Arc::new(SilentObserver),
     );
     listed(&Arc::new(Shared::new(Arc::new(session))))

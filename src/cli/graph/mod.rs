@@ -11,9 +11,8 @@ use super::error::{CliError, plan_error};
 use super::exit_code;
 use super::parameter_file::read_parameters;
 use super::watch::Watcher;
-use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, Plan, PlanError, Provided};
-use crate::run::{Ledger, Mode, RunDirectory, Session};
+use crate::plan::{Plan, PlanError, Provided};
+use crate::run::{RunDirectory, Session};
 use crate::script::{Host, ScriptSource};
 use crate::state::State;
 use crate::ui::Printer;
@@ -49,13 +48,10 @@ pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8,
         environment: Some(|name| std::env::var(name).ok()),
         ..Provided::default()
     };
-    let session = Arc::new(Session::new(
-        Mode::Dry,
-        Ledger::draft(State::default()),
+    let session = Arc::new(Session::planning(
         RunDirectory::new("graph", None, true),
-        Parameters::new(provided),
-        Arc::new(Local::new()),
-        StopSignal::new(),
+        State::default(),
+        provided,
         Arc::new(Watcher::new(printer, true, false)),
     ));
     let host = Host::new(Arc::clone(&session), &source)?;

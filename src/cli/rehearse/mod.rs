@@ -24,9 +24,8 @@ use super::error::{CliError, plan_error};
 use super::exit_code;
 use super::script_argument::script_of;
 use super::watch::Watcher;
-use crate::exec::{Local, StopSignal};
-use crate::plan::{Parameters, Plan, Provided, RawOption};
-use crate::run::{Fault, Ledger, Mode, RunDirectory, Session};
+use crate::plan::{Plan, Provided, RawOption};
+use crate::run::{Fault, RunDirectory, Session};
 use crate::script::{Host, ScriptSource};
 use crate::state::State;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
@@ -127,13 +126,10 @@ fn plan(
         environment: Some(|name| std::env::var(name).ok()),
         ..Provided::default()
     };
-    let session = Arc::new(Session::new(
-        Mode::Dry,
-        Ledger::draft(State::default()),
+    let session = Arc::new(Session::planning(
         RunDirectory::new("rehearsal", None, true),
-        Parameters::new(provided),
-        Arc::new(Local::new()),
-        StopSignal::new(),
+        State::default(),
+        provided,
         Arc::new(Watcher::new(printer, true, false)),
     ));
     let shared = Arc::clone(&session);
