@@ -70,3 +70,19 @@ fn a_script_or_a_parameter_that_is_wrong_is_refused() {
     place.jumar(&["graph", "t.rhai", "-p", "sedes=[1]"]).code(2);
     place.jumar(&["graph", "--dot", "--svg", "t.rhai"]).code(2);
 }
+
+#[test]
+fn programs_get_phases_and_what_they_wait_for() {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let text = place.jumar(&["graph", "--json", "s.rhai"]).code(0).stdout;
+    let plan: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let phases = plan["phases"].as_array().expect("phases");
+    assert_eq!(phases.len(), 5);
+    assert_eq!(
+        (&phases[1]["name"], &phases[1]["gpus"], &phases[1]["number"]),
+        (&"train".into(), &1.into(), &1.into())
+    );
+    assert_eq!(phases[4]["after"], serde_json::json!(["prepare"]));
+    assert_eq!(phases[4]["after_any"], serde_json::json!(["eval_1", "eval_2"]));
+}

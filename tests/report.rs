@@ -264,3 +264,40 @@ fn a_report_can_be_written_to_a_file_and_says_when_it_cannot() {
     );
     place.jumar(&["report", "nothing_like_it"]).code(2);
 }
+
+#[test]
+fn the_same_is_told_to_programs() {
+    let place = eventful();
+    let text = place.jumar(&["report", "one", "--json"]).code(0).stdout;
+    let told: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let run = &told["runs"][0];
+    assert_eq!(run["status"], "failed");
+    let accuracy = &run["facts"]["metrics"][0];
+    assert_eq!(accuracy["name"], "first.accuracy");
+    assert_eq!(
+        (&accuracy["value"], &accuracy["better"]),
+        (&0.75.into(), &"higher".into())
+    );
+    let phases = run["phases"].as_array().expect("phases");
+    assert_eq!(phases.len(), 3);
+    let first = phases[0]["attempts"].as_array().expect("attempts");
+    assert_eq!(
+        (&first[0]["outcome"], &first[1]["outcome"]),
+        (&"failed".into(), &"completed".into())
+    );
+    assert!(first[1]["log_tail"].is_null(), "only what failed is to be read up");
+    let steps = first[0]["activities"].as_array().expect("activities");
+    assert!(
+        steps.iter().any(|a| a["what"] == "step" && a["step"] == "load"),
+        "{steps:?}"
+    );
+    let tail = phases[1]["attempts"][0]["log_tail"]["lines"].to_string();
+    assert!(tail.contains("the very last words"), "{tail}");
+
+    place.jumar(&["report", "one", "--json", "-o", "told.json"]).code(0);
+    let written: serde_json::Value = serde_json::from_str(&place.read("told.json")).expect("it is JSON");
+    assert_eq!(written, told);
+    let refused = place.jumar(&["report", "nothing_like_it", "--json"]).code(2).stdout;
+    let refusal: serde_json::Value = serde_json::from_str(&refused).expect("refusals are JSON, too");
+    assert_eq!(refusal["error"]["code"], 2);
+}

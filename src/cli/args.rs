@@ -119,6 +119,8 @@ impl Command {
             Command::Explain(a) => a.json,
             Command::Mark(a) => a.json,
             Command::Diff(a) => a.json,
+            Command::Report(a) => a.json,
+            Command::Graph(a) => a.json,
             Command::Check(a) => a.json,
             Command::Rehearse(a) => a.json,
             Command::History(a) => a.json,
@@ -130,8 +132,6 @@ impl Command {
             | Command::Repl(_)
             | Command::Shell(_)
             | Command::Definitions(_)
-            | Command::Report(_)
-            | Command::Graph(_)
             | Command::Logs(_)
             | Command::Completions(_)
             | Command::ExitCodes => false,
@@ -316,6 +316,9 @@ pub(super) struct ReportArguments {
     /// Write the page to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// What the page tells, in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -439,6 +442,9 @@ pub(super) struct GraphArguments {
     /// Draw for Mermaid (the default)
     #[arg(long, group = "format")]
     mermaid: bool,
+    /// Phases and arrows in JSON
+    #[arg(long, group = "format")]
+    pub json: bool,
     /// Set a parameter (repeatable)
     #[arg(short, value_name = "KEY=VALUE", help_heading = "Parameters", value_parser = pair)]
     pub parameter: Vec<(String, String)>,
@@ -452,13 +458,15 @@ pub(super) enum GraphFormat {
     Mermaid,
     Dot,
     Svg,
+    Json,
 }
 
 impl GraphArguments {
     pub(super) fn format(&self) -> GraphFormat {
-        match (self.dot, self.svg, self.mermaid) {
+        match (self.dot, self.svg, self.json, self.mermaid) {
             (true, ..) => GraphFormat::Dot,
-            (_, true, _) => GraphFormat::Svg,
+            (_, true, ..) => GraphFormat::Svg,
+            (_, _, true, _) => GraphFormat::Json,
             _ => GraphFormat::Mermaid,
         }
     }

@@ -4,13 +4,13 @@ use super::args::ReportArguments;
 use super::diff::located;
 use super::error::CliError;
 use super::exit_code;
-use crate::report::{Reported, page};
+use crate::report::{Reported, page, to_json};
 use crate::run::locate;
 use crate::ui::Printer;
 
 /// Makes the page.
 pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u8, CliError> {
-    if arguments.output.is_none() && printer.stdout_width().is_some() {
+    if arguments.output.is_none() && !arguments.json && printer.stdout_width().is_some() {
         return Err(CliError::usage("a page is nothing for a terminal")
             .hint("name a file: jumar report -o report.html")
             .hint("or pass it on: jumar report > report.html"));
@@ -27,7 +27,15 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
         }
     };
     let reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
-    let text = page(&reported);
+    if arguments.json && arguments.output.is_none() {
+        printer.json(&to_json(&reported));
+        return Ok(exit_code::DONE);
+    }
+    let text = if arguments.json {
+        format!("{:#}\n", to_json(&reported))
+    } else {
+        page(&reported)
+    };
     match &arguments.output {
         Some(path) => {
             std::fs::write(path, text)

@@ -106,6 +106,18 @@ pub enum Unit {
     Moment,
 }
 
+impl Unit {
+    /// The unit's name in JSON; `None` for a plain number.
+    pub const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Unit::Plain => None,
+            Unit::Seconds => Some("seconds"),
+            Unit::Kib => Some("KiB"),
+            Unit::Moment => Some("time"),
+        }
+    }
+}
+
 /// One thing that is known of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {

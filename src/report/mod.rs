@@ -10,6 +10,7 @@
 mod compared;
 mod failures;
 mod html;
+mod json;
 mod log_tail;
 mod overview;
 mod reported;
@@ -19,6 +20,7 @@ mod timeline;
 
 use compared::compared;
 use html::Html;
+pub use json::to_json;
 pub use reported::Reported;
 
 const STYLE: &str = include_str!("style.css");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::compare::{Comparison, Group, LineKind, Row, RunFacts, Standing, Unit, Verdict};
+use crate::compare::{Comparison, Group, LineKind, Row, RunFacts, Standing, Verdict};
 use crate::run::Better;
 
 /// The comparison as JSON; without `all` only the rows that differ.
@@ -69,12 +69,7 @@ fn row_json(row: &Row) -> Value {
         },
         "values": values,
         "present": row.facts.iter().map(Option::is_some).collect::<Vec<bool>>(),
-        "unit": match row.unit() {
-            Unit::Plain => None,
-            Unit::Seconds => Some("seconds"),
-            Unit::Kib => Some("KiB"),
-            Unit::Moment => Some("time"),
-        },
+        "unit": row.unit().as_str(),
         "better": row.better().map(Better::as_str),
     });
     if row.facts.len() == 2 {

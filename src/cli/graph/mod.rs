@@ -6,6 +6,8 @@ mod words;
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::args::{GraphArguments, GraphFormat};
 use super::error::{CliError, plan_error};
 use super::exit_code;
@@ -63,12 +65,27 @@ pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8,
     };
     let graph = host.evaluate(read)?.map_err(|error| plan_error(&error, &source))?;
     session.parameters().check_all_claimed(&[])?;
-    printer.raw_stdout(&match arguments.format() {
-        GraphFormat::Mermaid => words::mermaid(&graph),
-        GraphFormat::Dot => words::dot(&graph),
-        GraphFormat::Svg => drawing::svg(&graph),
-    });
+    match arguments.format() {
+        GraphFormat::Mermaid => printer.raw_stdout(&words::mermaid(&graph)),
+        GraphFormat::Dot => printer.raw_stdout(&words::dot(&graph)),
+        GraphFormat::Svg => printer.raw_stdout(&drawing::svg(&graph)),
+        GraphFormat::Json => printer.json(&as_json(&session.plan())),
+    }
     Ok(exit_code::DONE)
+}
+
+/// The plan for programs: `docs/comparing.md` describes it.
+fn as_json(plan: &Plan) -> Value {
+    let phases = plan.phases().iter().map(|phase| {
+        json!({
+            "name": phase.name,
+            "number": phase.number,
+            "gpus": phase.gpus,
+            "after": phase.after,
+            "after_any": phase.after_any,
+        })
+    });
+    json!({ "schema": 1, "phases": phases.collect::<Vec<Value>>() })
 }
 
 impl Graph {
