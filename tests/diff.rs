@@ -430,3 +430,30 @@ fn what_jumar_notes_to_itself_of_two_runs_is_no_difference_of_theirs() {
     let told = place.jumar(&["diff", "one", "two"]).code(1).stdout;
     assert!(!told.contains("\nstate") && !told.contains("fingerprint"), "{told}");
 }
+
+#[test]
+fn long_names_keep_their_values_in_columns() {
+    let place = Workplace::new();
+    let wide = "evaluation_probe.validation_accuracy_top5";
+    let wider = "evaluation_linear_probe.validation_accuracy_top5_macro_averaged";
+    for (name, value) in [("a", 0.5), ("b", 0.75)] {
+        run(
+            &place,
+            name,
+            &format!("[metrics]\nloss={value}\n{wide}={value}\n{wider}={value}\n"),
+        );
+    }
+    let text = place.jumar(&["diff", "a", "b"]).code(1).stdout;
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("metrics")).collect();
+    let column = lines[0].find('A').expect("the heading");
+    assert!(
+        lines[1].starts_with("  loss") && lines[1][column..].starts_with("0.5"),
+        "{text}"
+    );
+    assert!(
+        lines[2].contains(wide) && lines[2][column..].starts_with("0.5   0.75  +0.25"),
+        "{text}"
+    );
+    assert_eq!(lines[3].trim(), wider);
+    assert_eq!(lines[4].find("0.5   0.75  +0.25"), Some(column), "{text}");
+}

@@ -11,7 +11,7 @@ const INDENT: &str = "  ";
 const GAP: usize = 2;
 /// Longer values stand on lines of their own.
 const LONGEST_VALUE: usize = 24;
-/// Longer names too.
+/// Longer names have a wider column only in the groups that need it.
 const LONGEST_NAME: usize = 32;
 
 /// So much of a hash tells two of them apart.
@@ -55,35 +55,47 @@ struct Columns {
     total: usize,
 }
 
-impl Columns {
-    fn fits(&self, words: &Words) -> bool {
-        let before = INDENT.len() + self.name + 2 * (GAP + self.value);
-        let change = if words.change.is_empty() {
-            0
-        } else {
-            GAP + words.change.width()
-        };
-        words.name.width() <= self.name
-            && words.left.width().max(words.right.width()) <= self.value
-            && before + change <= self.total
+impl Words {
+    fn value_width(&self) -> usize {
+        self.left.width().max(self.right.width())
     }
 
-    /// The names' column is as wide in all groups, the values' as each group needs.
+    fn change_width(&self) -> usize {
+        match self.change.width() {
+            0 => 0,
+            width => GAP + width,
+        }
+    }
+}
+
+impl Columns {
+    /// Whether the values and the change fit behind the names.
+    fn fits(&self, words: &Words) -> bool {
+        words.value_width() <= self.value && self.behind(self.name, words.change_width()) <= self.total
+    }
+
+    fn behind(&self, name: usize, change: usize) -> usize {
+        INDENT.len() + name + 2 * (GAP + self.value) + change
+    }
+
+    /// The names' column is as wide in all groups, as long as names are short; the values' as each group needs.
     fn of(all: &[Words], group: &[(&&Row, &Words)], total: usize) -> Columns {
-        let name = all
+        let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
+        let short: Vec<&Words> = group
             .iter()
-            .map(|w| w.name.width())
-            .filter(|w| *w <= LONGEST_NAME)
-            .max()
-            .unwrap_or(0);
-        let short = |w: &Words| w.left.width().max(w.right.width());
-        let value = group
-            .iter()
-            .map(|(_, w)| short(w))
-            .filter(|w| *w <= LONGEST_VALUE)
-            .max()
-            .unwrap_or(0);
-        Columns { name, value, total }
+            .map(|(_, words)| *words)
+            .filter(|words| words.value_width() <= LONGEST_VALUE)
+            .collect();
+        let mut columns = Columns {
+            name: widest(&mut all.iter().map(|w| w.name.width()).filter(|w| *w <= LONGEST_NAME)),
+            value: widest(&mut short.iter().map(|w| w.value_width())),
+            total,
+        };
+        let change = widest(&mut short.iter().map(|w| w.change_width()));
+        let names = short.iter().map(|w| w.name.width());
+        let wide = widest(&mut names.filter(|name| columns.behind(*name, change) <= total));
+        columns.name = columns.name.max(wide);
+        columns
     }
 }
 
@@ -149,10 +161,16 @@ fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
     };
     if columns.fits(words) {
         let pad = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()) + GAP);
+        let name = cut_to_width(&words.name, columns.total.saturating_sub(INDENT.len()));
+        // A name that is too long has a line of its own.
+        let before = if name.width() > columns.name {
+            format!("\n{}", pad("", INDENT.len() + columns.name))
+        } else {
+            pad(&name, columns.name)
+        };
         let line = format!(
-            "{INDENT}{}{}{}{}{}{}{}",
-            paint(if dim { Tone::Dim } else { Tone::Plain }, &words.name, colored),
-            pad(&words.name, columns.name),
+            "{INDENT}{}{before}{}{}{}{}{}",
+            paint(if dim { Tone::Dim } else { Tone::Plain }, &name, colored),
             paint(of_value(&words.left), &words.left, colored),
             pad(&words.left, columns.value),
             paint(of_value(&words.right), &words.right, colored),
