@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::processes::{Process, keepers_in, kill, processes};
 use common::{Workplace, wait_until};
 
 /// Forty commands, each of which leaves a line when it begins and another when it ends.
@@ -509,78 +510,6 @@ fn resumed_by_lock(workplace: &Workplace) -> bool {
 }
 
 /// Kills exactly the host, with what it cannot catch.
-fn kill(host: &mut Child) {
-    host.kill().expect("the host is killed");
-    host.wait().expect("the host is gone");
-}
-
-/// A process of this machine.
-#[derive(Debug)]
-struct Process {
-    pid: i32,
-    started: u64,
-    session: i32,
-    arguments: String,
-    cwd: std::path::PathBuf,
-}
-
-impl Process {
-    fn read(pid: i32) -> Option<Process> {
-        let root = format!("/proc/{pid}");
-        let stat = std::fs::read_to_string(format!("{root}/stat")).ok()?;
-        let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-        let arguments = std::fs::read(format!("{root}/cmdline")).ok()?;
-        (fields[0] != "Z").then(|| Process {
-            pid,
-            started: fields[19].parse().unwrap_or(0),
-            session: fields[3].parse().unwrap_or(0),
-            arguments: String::from_utf8_lossy(&arguments).replace('\0', " "),
-            cwd: std::fs::read_link(Path::new(&root).join("cwd")).unwrap_or_default(),
-        })
-    }
-
-    fn name(&self) -> (i32, u64) {
-        (self.pid, self.started)
-    }
-
-    fn is_alive(&self) -> bool {
-        Process::read(self.pid).is_some_and(|now| now.name() == self.name())
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.pid).expect("a process id");
-        rustix::process::kill_process(pid, signal).expect("the process is signalled");
-    }
-
-    fn kill(&self) {
-        self.signal(rustix::process::Signal::KILL);
-    }
-
-    fn kill_if_alive(&self) {
-        let pid = rustix::process::Pid::from_raw(self.pid).expect("a process id");
-        // It may have gone with its host.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-
-    fn stop(&self) {
-        self.signal(rustix::process::Signal::STOP);
-    }
-}
-
-fn processes() -> Vec<Process> {
-    let entries = std::fs::read_dir("/proc").expect("/proc");
-    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-    pids.filter_map(Process::read).collect()
-}
-
-/// The keepers of runs in this workplace.
-fn keepers_in(workplace: &Workplace) -> Vec<Process> {
-    let place = workplace.path().canonicalize().expect("the workplace");
-    let mut found = processes();
-    found.retain(|p| p.arguments.starts_with("jumar keeper: ") && p.cwd == place);
-    found
-}
-
 /// Moments that are different each time; the seed is told when something goes wrong.
 struct Random {
     seed: u64,

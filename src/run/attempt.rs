@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -12,15 +12,20 @@ use serde_json::{Map, Value};
 use super::attempt_command::Replay;
 use super::attempt_record::now;
 use super::checkpoint::newest_valid;
+use super::checkpoint_watch::{CheckpointWatch, Found, Writer};
 use super::command_book::CommandBook;
 use super::failure::Problem;
 use super::resume::UnfinishedAttempt;
 use super::{
-    AttemptRecord, Better, CheckpointError, CommandResult, Manifest, Overrides, Session, ValidCheckpoint, records,
+    AttemptRecord, Better, CheckpointError, CheckpointJudge, CommandResult, Manifest, Overrides, Session,
+    ValidCheckpoint, records,
 };
 use crate::exec::StopSignal;
 use crate::plan::{Fingerprint, Phase, PlanError};
 use crate::state::StateError;
+
+/// By so much the clock of the file system may be behind ours.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 /// An attempt that is on. Shared by all calls of its body.
 pub struct Attempt {
@@ -44,6 +49,10 @@ pub struct Attempt {
     pub(super) progress: Mutex<Progress>,
     pub(super) checkpoint: OnceLock<Option<String>>,
     stopped: AtomicBool,
+    /// Whether people were told that `complete_when` is at fault.
+    has_complained: AtomicBool,
+    /// Whether people were told that newer checkpoints are not what was recorded.
+    has_fallen_back: AtomicBool,
     pub(super) replay: Option<Replay>,
 }
 
@@ -91,6 +100,8 @@ impl Attempt {
             progress: Mutex::default(),
             checkpoint: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            has_complained: AtomicBool::new(false),
+            has_fallen_back: AtomicBool::new(false),
             replay: None,
         }
     }
@@ -383,11 +394,72 @@ impl Attempt {
             .update(|state| records::checkpoint(state, &self.phase.name, manifest))
     }
 
+    /// What the phase's pattern matches now, and what of it is recorded; `None` when it has no pattern.
+    pub(super) fn checkpoint_watch(&self) -> Option<CheckpointWatch> {
+        let pattern = self.phase.checkpoints.as_deref()?;
+        let (known, first) = self.session.ledger.read(|state| {
+            let first = super::attempts(state, &self.phase.name).first().map(|a| a.started);
+            (records::checkpoints(state), first)
+        });
+        let began = u64::try_from(first.unwrap_or_else(now).as_millisecond()).unwrap_or_default();
+        let began = SystemTime::UNIX_EPOCH + Duration::from_millis(began);
+        Some(CheckpointWatch::new(
+            pattern,
+            &known,
+            began - CLOCK_SLACK,
+            Instant::now(),
+        ))
+    }
+
+    /// Records the checkpoints that were written while nobody watched: after the last jumar had gone.
+    ///
+    /// # Errors
+    /// When they could not be recorded.
+    pub(super) fn find_checkpoints(&self, judge: Option<CheckpointJudge<'_>>) -> Result<(), StateError> {
+        match self.checkpoint_watch() {
+            // One whose writer may have been killed is only whole if the judge says so, or a newer one is there.
+            Some(mut watch) => self.keep_found(&watch.look(Writer::EndedBadly, judge, Instant::now())),
+            None => Ok(()),
+        }
+    }
+
+    /// Records what a look has brought.
+    pub(super) fn keep_found(&self, found: &Found) -> Result<(), StateError> {
+        if let Some(fault) = &found.fault
+            && !self.has_complained.swap(true, Ordering::Relaxed)
+        {
+            let phase = &self.phase.name;
+            let text =
+                format!("complete_when of {phase} is at fault itself, such checkpoints are not recorded: {fault}");
+            self.session.observer.warn(&text);
+        }
+        for manifest in &found.whole {
+            tracing::debug!(path = manifest.path, "checkpoint");
+            self.keep_checkpoint(manifest)?;
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint of the run that verifies; of newer ones that do not people are told, once.
+    ///
+    /// # Errors
+    /// As [`newest_checkpoint`](Self::newest_checkpoint).
+    pub fn usable_checkpoint(&self) -> Result<Manifest, Vec<CheckpointError>> {
+        let found = self.newest_checkpoint()?;
+        if !self.has_fallen_back.swap(true, Ordering::Relaxed) {
+            for error in &found.passed_over {
+                let text = format!("{error}; falling back to {}", found.manifest.path);
+                self.session.observer.warn(&text);
+            }
+        }
+        Ok(found.manifest)
+    }
+
     /// The newest checkpoint of the run that verifies.
     ///
     /// # Errors
     /// What is wrong with each, newest first; an empty list when none was recorded.
-    pub fn newest_checkpoint(&self) -> Result<ValidCheckpoint, Vec<CheckpointError>> {
+    pub(super) fn newest_checkpoint(&self) -> Result<ValidCheckpoint, Vec<CheckpointError>> {
         newest_valid(self.session.ledger.read(records::checkpoints))
     }
 }

@@ -63,18 +63,27 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn orders(self, attempt: &Attempt, log: &'a Path) -> Orders<'a> {
+    fn orders(self, log: &'a Path) -> Orders<'a> {
         Orders {
             log,
             stall: self.stall,
-            pattern: attempt.phase.checkpoints.clone(),
             judge: self.judge,
         }
     }
 }
 
+/// The status of a program that was asked to end by SIGTERM, has done what it had to do, and says so.
+const TERMINATED: i32 = 128 + 15;
+
+/// Whether what a command wrote last is whole. One that was stopped may have saved before it ended; one that a signal ended
+/// may have been in the middle of it.
 fn ended_well(outcome: &Result<Exit, ExecError>) -> bool {
-    matches!(outcome, Ok(exit) if exit.status == Status::Code(0) && exit.stopped.is_none())
+    let Ok(exit) = outcome else { return false };
+    match exit.status {
+        Status::Code(0) => true,
+        Status::Code(TERMINATED) => exit.stopped.is_some(),
+        _ => false,
+    }
 }
 
 /// Where a command runs, and what its environment has that jumar's own has not (`None`: taken out).
@@ -137,7 +146,7 @@ impl Attempt {
             ("JUMAR_ATTEMPT", self.number.to_string()),
         ];
         let checkpoint = self.checkpoint.get_or_init(|| {
-            let path = self.newest_checkpoint().ok()?.manifest.path;
+            let path = self.usable_checkpoint().ok()?.path;
             Some(std::path::absolute(&path).map_or(path, |p| p.to_string_lossy().into_owned()))
         });
         identity.extend(checkpoint.clone().map(|path| ("JUMAR_CHECKPOINT", path)));
@@ -247,7 +256,7 @@ impl Attempt {
         let started = now();
         let ended = watched(
             self,
-            watch.orders(self, &log),
+            watch.orders(&log),
             |stop| self.session.executor.run(command, stop),
             ended_well,
         );
@@ -293,7 +302,7 @@ impl Attempt {
         }
         let ended = watched(
             self,
-            watch.orders(self, &entry.log),
+            watch.orders(&entry.log),
             |stop| self.session.executor.rejoin(&entry, command, stop).transpose(),
             |outcome| outcome.as_ref().is_some_and(ended_well),
         );

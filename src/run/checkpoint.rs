@@ -159,7 +159,11 @@ impl Manifest {
         if self.files == 0 || (now.hash == self.hash && now.bytes == self.bytes) {
             return Ok(());
         }
-        let size = |m: &Manifest| format!("{} files, {} bytes", m.files, m.bytes);
+        let one = (self.files, now.files) == (1, 1);
+        let size = |m: &Manifest| match one {
+            true => format!("{} bytes", m.bytes),
+            false => format!("{} bytes in {} files", m.bytes, m.files),
+        };
         Err(CheckpointError::Changed {
             path: self.path.clone(),
             was: size(self),

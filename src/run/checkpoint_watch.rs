@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,13 +21,26 @@ pub type CheckpointJudge<'a> = &'a (dyn Fn(&str) -> Result<bool, String> + Sync)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writer {
     Running,
+    /// It ended of its own accord, and what it wrote last is whole.
     EndedWell,
+    /// It may have been in the middle of writing.
     EndedBadly,
+}
+
+/// What a look has brought.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The checkpoints that have become whole, oldest first.
+    pub whole: Vec<Manifest>,
+    /// What the judge complains of; what it complains of is not whole.
+    pub fault: Option<String>,
 }
 
 /// Looks at the checkpoints that match a pattern, again and again.
 pub(super) struct CheckpointWatch {
     pattern: String,
+    /// What has not changed since then is of an earlier run.
+    earliest: SystemTime,
     seen: HashMap<PathBuf, Seen>,
 }
 
@@ -36,57 +50,57 @@ struct Seen {
     since: Instant,
     /// It was there before the command began: what a killed writer left half done looks settled for ever.
     inherited: bool,
+    /// It was recorded, and was another one then: something has happened to it that nobody saw.
+    altered: bool,
     recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
+    /// When any of it was last written.
     newest: SystemTime,
+    /// When any of it last changed, its name and owner included: a copy may keep the time of its original otherwise.
+    changed: SystemTime,
     bytes: u64,
     files: u64,
 }
 
 impl CheckpointWatch {
-    /// A watch that begins before the writer does. `known` are the checkpoints that are recorded.
-    pub(super) fn new(pattern: &str, known: &[Manifest], now: Instant) -> CheckpointWatch {
+    /// A watch that begins before the writer does. `known` are the checkpoints that are recorded; files that have not changed
+    /// since `earliest` are left alone.
+    pub(super) fn new(pattern: &str, known: &[Manifest], earliest: SystemTime, now: Instant) -> CheckpointWatch {
         let mut watch = CheckpointWatch {
             pattern: pattern.into(),
+            earliest,
             seen: HashMap::new(),
         };
         for (path, shape) in watch.matching() {
             let name = path.to_string_lossy();
-            let recorded = known
-                .iter()
-                .any(|m| m.path == name && m.bytes == shape.bytes && m.files == shape.files);
+            let record = known.iter().rev().find(|m| m.path == name);
+            let is_same = |m: &Manifest| m.bytes == shape.bytes && m.files == shape.files;
             let seen = Seen {
                 shape,
                 since: now,
                 inherited: true,
-                recorded,
+                altered: record.is_some_and(|m| !is_same(m)),
+                recorded: record.is_some_and(is_same),
             };
             watch.seen.insert(path, seen);
         }
         watch
     }
 
-    /// The checkpoints that have become whole since the last look, oldest first. Without a judge one is whole when it has
-    /// settled, when a newer one was begun after it, or when its writer ended well.
-    ///
-    /// # Errors
-    /// What the judge complains of.
-    pub(super) fn look(
-        &mut self,
-        writer: Writer,
-        judge: Option<CheckpointJudge<'_>>,
-        now: Instant,
-    ) -> Result<Vec<Manifest>, String> {
+    /// The checkpoints that have become whole since the last look. Without a judge one is whole when it has settled, when a
+    /// newer one was begun after it, or when its writer ended well.
+    pub(super) fn look(&mut self, writer: Writer, judge: Option<CheckpointJudge<'_>>, now: Instant) -> Found {
         let found = self.matching();
-        let mut whole = Vec::new();
+        let mut brought = Found::default();
         for (place, (path, shape)) in found.iter().enumerate() {
             let seen = self.seen.entry(path.clone()).or_insert(Seen {
                 shape: *shape,
                 since: now,
                 inherited: false,
+                altered: false,
                 recorded: false,
             });
             if seen.shape != *shape {
@@ -94,6 +108,7 @@ impl CheckpointWatch {
                     shape: *shape,
                     since: now,
                     inherited: false,
+                    altered: false,
                     recorded: false,
                 };
             }
@@ -103,7 +118,11 @@ impl CheckpointWatch {
             let name = path.to_string_lossy();
             let settled = !seen.inherited && now.saturating_duration_since(seen.since) >= SETTLED;
             let is_whole = match judge {
-                Some(judge) => judge(&name)?,
+                Some(judge) => judge(&name).unwrap_or_else(|fault| {
+                    brought.fault.get_or_insert(fault);
+                    false
+                }),
+                None if seen.altered => false,
                 None => settled || place + 1 < found.len() || writer == Writer::EndedWell,
             };
             if !is_whole {
@@ -112,10 +131,10 @@ impl CheckpointWatch {
             // One that goes away or cannot be read at this moment is looked at again.
             if let Ok(manifest) = Manifest::take(&name, Map::new()) {
                 seen.recorded = true;
-                whole.push(manifest);
+                brought.whole.push(manifest);
             }
         }
-        Ok(whole)
+        brought
     }
 
     /// What matches and is not empty, the one that was written last at the end.
@@ -123,7 +142,7 @@ impl CheckpointWatch {
         let paths = glob::glob(&self.pattern).into_iter().flatten().flatten();
         let mut found: Vec<(PathBuf, Shape)> = paths
             .filter_map(|path| shape_of(&path).ok().map(|shape| (path, shape)))
-            .filter(|(_, shape)| shape.bytes > 0)
+            .filter(|(_, shape)| shape.bytes > 0 && shape.changed >= self.earliest)
             .collect();
         found.sort_by(|(a, x), (b, y)| (x.newest, a).cmp(&(y.newest, b)));
         found
@@ -134,6 +153,7 @@ fn shape_of(path: &Path) -> io::Result<Shape> {
     let own = fs::metadata(path)?;
     let mut shape = Shape {
         newest: own.modified()?,
+        changed: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(own.ctime()).unwrap_or_default()),
         bytes: 0,
         files: 0,
     };
@@ -145,6 +165,7 @@ fn shape_of(path: &Path) -> io::Result<Shape> {
     for entry in fs::read_dir(path)? {
         let inner = shape_of(&entry?.path())?;
         shape.newest = shape.newest.max(inner.newest);
+        shape.changed = shape.changed.max(inner.changed);
         shape.bytes += inner.bytes;
         shape.files += inner.files;
     }
@@ -172,7 +193,7 @@ mod tests {
 
         fn watch(&self, known: &[Manifest]) -> CheckpointWatch {
             let pattern = self.dir.path().join("epoch*");
-            CheckpointWatch::new(&pattern.to_string_lossy(), known, self.began)
+            CheckpointWatch::new(&pattern.to_string_lossy(), known, SystemTime::UNIX_EPOCH, self.began)
         }
 
         /// Writes an epoch whose time of change is its number.
@@ -202,7 +223,7 @@ mod tests {
     fn a_checkpoint_is_taken_once_it_has_not_changed_for_two_seconds() {
         let place = Place::new();
         let mut watch = place.watch(&[]);
-        let mut look = |s| watch.look(Writer::Running, None, place.after(s)).expect("no judge");
+        let mut look = |s| watch.look(Writer::Running, None, place.after(s)).whole;
         place.write(1, "half");
         assert!(look(0).is_empty());
         place.write(1, "half and half");
@@ -221,7 +242,7 @@ mod tests {
         let mut watch = place.watch(&[]);
         place.write(9, "nine");
         place.write(10, "ten");
-        let found = watch.look(Writer::Running, None, place.after(0)).expect("no judge");
+        let found = watch.look(Writer::Running, None, place.after(0)).whole;
         assert_eq!(names(&found), ["epoch9"]);
     }
 
@@ -230,7 +251,7 @@ mod tests {
         let place = Place::new();
         place.write(5, "torn");
         let mut watch = place.watch(&[]);
-        let mut look = |writer, s| watch.look(writer, None, place.after(s)).expect("no judge");
+        let mut look = |writer, s| watch.look(writer, None, place.after(s)).whole;
         assert!(look(Writer::Running, 60).is_empty());
         assert!(look(Writer::EndedBadly, 61).is_empty());
         assert_eq!(names(&look(Writer::EndedWell, 62)), ["epoch5"]);
@@ -243,12 +264,7 @@ mod tests {
         let path = place.dir.path().join("epoch1");
         let known = Manifest::take(&path.to_string_lossy(), Map::new()).expect("good");
         let mut watch = place.watch(&[known]);
-        assert!(
-            watch
-                .look(Writer::EndedWell, None, place.after(5))
-                .expect("no judge")
-                .is_empty()
-        );
+        assert!(watch.look(Writer::EndedWell, None, place.after(5)).whole.is_empty());
     }
 
     #[test]
@@ -258,11 +274,53 @@ mod tests {
         place.write(1, "one");
         place.write(2, "two");
         let only_second = |path: &str| Ok(path.ends_with("epoch2"));
-        let found = watch
-            .look(Writer::EndedWell, Some(&only_second), place.after(60))
-            .expect("a good judge");
+        let found = watch.look(Writer::EndedWell, Some(&only_second), place.after(60)).whole;
         assert_eq!(names(&found), ["epoch2"]);
-        let broken = |_: &str| Err("no such key".to_string());
-        assert!(watch.look(Writer::Running, Some(&broken), place.after(61)).is_err());
+        let broken = |path: &str| {
+            if path.ends_with("epoch1") {
+                Err("no such key".to_string())
+            } else {
+                Ok(true)
+            }
+        };
+        place.write(3, "three");
+        let found = watch.look(Writer::Running, Some(&broken), place.after(61));
+        assert_eq!(found.fault.as_deref(), Some("no such key"));
+        assert_eq!(
+            names(&found.whole),
+            ["epoch3"],
+            "a judge that stumbles over one still judges the others"
+        );
+    }
+
+    #[test]
+    fn one_that_was_cut_short_after_it_was_recorded_is_not_recorded_as_it_is_now() {
+        let place = Place::new();
+        place.write(1, "whole");
+        let path = place.dir.path().join("epoch1");
+        let known = Manifest::take(&path.to_string_lossy(), Map::new()).expect("good");
+        place.write(1, "who");
+        place.write(2, "newer");
+        let mut watch = place.watch(&[known]);
+        let mut look = |s| watch.look(Writer::Running, None, place.after(s)).whole;
+        assert!(look(0).is_empty());
+        place.write(1, "whole again");
+        assert!(!look(1).is_empty(), "it is written anew before our eyes");
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_no_checkpoint_of_this_one() {
+        let place = Place::new();
+        place.write(1, "one");
+        place.write(2, "two");
+        let pattern = place.dir.path().join("epoch*");
+        let later = SystemTime::now() + Duration::from_secs(60);
+        let mut watch = CheckpointWatch::new(&pattern.to_string_lossy(), &[], later, place.began);
+        assert!(watch.look(Writer::EndedWell, None, place.after(60)).whole.is_empty());
+        let mut watch = place.watch(&[]);
+        assert_eq!(
+            names(&watch.look(Writer::EndedWell, None, place.after(60)).whole).len(),
+            2
+        );
     }
 }

@@ -23,6 +23,9 @@ pub trait Bodies: Sync {
     /// [`Problem`] when the attempt failed or was stopped.
     fn run(&self, attempt: &Arc<Attempt>) -> Result<serde_json::Value, Problem>;
 
+    /// What says whether a checkpoint of a phase is whole; `None` when the phase leaves that to time.
+    fn checkpoint_judge(&self, phase: &str) -> Option<Box<dyn Fn(&str) -> Result<bool, String> + Sync + '_>>;
+
     /// Asks the policies what to do about a failure: the phase's own first, then the pipeline's.
     ///
     /// # Errors

@@ -111,6 +111,7 @@ impl PhaseRunner {
                 std::mem::take(&mut is_first),
             )?;
             self.session.observer.phase_started(&name, attempt.number);
+            attempt.find_checkpoints(bodies.checkpoint_judge(&name).as_deref())?;
             let outcome = match bodies.run(&attempt) {
                 Err(Problem::State(error)) => Err(Problem::State(error)),
                 // Neither the next phase nor the next attempt may meet what the last host had started of this one.

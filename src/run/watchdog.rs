@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Attempt;
 use super::checkpoint_watch::{CheckpointJudge, CheckpointWatch, Writer};
-use super::{Attempt, records};
 use crate::exec::StopSignal;
 use crate::state::StateError;
 
@@ -20,8 +20,6 @@ pub(super) struct Orders<'a> {
     pub log: &'a Path,
     /// The most time without progress.
     pub stall: Option<Duration>,
-    /// Where checkpoints appear.
-    pub pattern: Option<String>,
     /// What says that a checkpoint is whole.
     pub judge: Option<CheckpointJudge<'a>>,
 }
@@ -37,7 +35,7 @@ pub(super) fn watched<T>(
     run: impl FnOnce(&StopSignal) -> T,
     ended_well: impl FnOnce(&T) -> bool,
 ) -> Result<(T, bool), StateError> {
-    if orders.stall.is_none() && orders.pattern.is_none() {
+    if orders.stall.is_none() && attempt.phase.checkpoints.is_none() {
         return Ok((run(&attempt.stop), false));
     }
     let stop = attempt.stop.child();
@@ -79,8 +77,7 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn new(attempt: &'a Attempt, orders: Orders<'a>, stop: StopSignal) -> Watch<'a> {
         let now = Instant::now();
-        let known = attempt.session.ledger.read(records::checkpoints);
-        let checkpoints = orders.pattern.as_deref().map(|p| CheckpointWatch::new(p, &known, now));
+        let checkpoints = attempt.checkpoint_watch();
         Watch {
             attempt,
             size: size_of(orders.log),
@@ -112,22 +109,9 @@ impl<'a> Watch<'a> {
         let Some(watch) = &mut self.checkpoints else {
             return Ok(false);
         };
-        let whole = match watch.look(writer, self.orders.judge, Instant::now()) {
-            Ok(whole) => whole,
-            Err(fault) => {
-                let phase = &self.attempt.phase.name;
-                let text =
-                    format!("complete_when of {phase} is at fault itself, its checkpoints are not recorded: {fault}");
-                self.attempt.session.observer.warn(&text);
-                self.checkpoints = None;
-                return Ok(false);
-            }
-        };
-        for manifest in &whole {
-            tracing::debug!(path = manifest.path, "checkpoint");
-            self.attempt.keep_checkpoint(manifest)?;
-        }
-        Ok(!whole.is_empty())
+        let found = watch.look(writer, self.orders.judge, Instant::now());
+        self.attempt.keep_found(&found)?;
+        Ok(!found.whole.is_empty())
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::run::Attempt;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Attempt>>> = const { RefCell::new(None) };
     static EXAMINING: Cell<bool> = const { Cell::new(false) };
+    static JUDGING: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// The attempt whose body this thread runs; `None` while a script plans.
@@ -26,6 +28,19 @@ pub(super) fn examining<T>(attempt: &Arc<Attempt>, work: impl FnOnce() -> T) -> 
     let result = within(attempt, work);
     EXAMINING.with(|examining| examining.set(false));
     result
+}
+
+/// Runs a look at a checkpoint, which a stop does not end.
+pub(super) fn judging<T>(work: impl FnOnce() -> T) -> T {
+    JUDGING.with(|judging| judging.set(Some(Instant::now())));
+    let result = work();
+    JUDGING.with(|judging| judging.set(None));
+    result
+}
+
+/// For how long this thread has looked at a checkpoint; `None` when it does not.
+pub(super) fn has_judged_for() -> Option<Duration> {
+    JUDGING.with(|judging| judging.get().map(|since| since.elapsed()))
 }
 
 /// Whether this thread answers somebody who looks at a failure.

@@ -1,6 +1,7 @@
 //! The Rhai engine as jumar sets it up. Each line here was tried; `docs/script-host.md` says why.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, OptimizationLevel, Scope};
 
@@ -104,10 +105,17 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
     });
 }
 
+/// A look at a checkpoint that takes longer than this is given up.
+const LONGEST_JUDGEMENT: Duration = Duration::from_secs(30);
+
 /// A script that spins must hear of a stop, and of its phase's timeout, too.
 fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
+        if let Some(judged) = current::has_judged_for() {
+            // A stop must not keep a judge from its word on what was saved before it, but a judge may spin.
+            return (judged > LONGEST_JUDGEMENT).then(|| "it took too long".into());
+        }
         let stopped = current::with(|attempt| attempt.map_or(&session.stop, |a| &a.stop).is_requested());
         if stopped || session.is_interrupted() {
             return Some("stopped".into());

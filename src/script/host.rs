@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::api::{advice, decision_of};
 use super::body::bindings;
 use super::check::{Finding, check};
+use super::checkpoint_judge::checkpoint_judge;
 use super::closures::own;
 use super::current;
 use super::diagnostics::ScriptError;
@@ -298,6 +299,10 @@ impl Bodies for HostBodies<'_, '_> {
                 not.type_name, not.path
             ))
         })
+    }
+
+    fn checkpoint_judge(&self, phase: &str) -> Option<Box<dyn Fn(&str) -> Result<bool, String> + Sync + '_>> {
+        checkpoint_judge(self.shared, self.context, phase)
     }
 
     fn decide(&self, attempt: &Arc<Attempt>, failure: &Failure) -> Result<Decision, String> {

@@ -6,6 +6,7 @@
 mod api;
 mod body;
 mod check;
+mod checkpoint_judge;
 mod closures;
 mod current;
 mod diagnostics;

@@ -84,16 +84,10 @@ fn record(path: &str, info: Map) -> Outcome<()> {
 
 fn newest() -> Outcome<String> {
     let attempt = current::attempt().ok_or_else(|| mistake("checkpoint() runs inside a phase"))?;
-    match attempt.newest_checkpoint() {
-        Ok(found) => {
-            for error in &found.passed_over {
-                attempt
-                    .session
-                    .observer
-                    .warn(&format!("{error}; falling back to {}", found.manifest.path));
-            }
+    match attempt.usable_checkpoint() {
+        Ok(manifest) => {
             // Recorded as seen from the working directory; a phase that has another must find it, too.
-            let path = found.manifest.path;
+            let path = manifest.path;
             Ok(match attempt.phase.cwd {
                 Some(_) => std::path::absolute(&path).map_or(path, |p| p.to_string_lossy().into_owned()),
                 None => path,

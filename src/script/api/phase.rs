@@ -42,7 +42,7 @@ The value of `body` is kept as the phase's result (see `result`). What the body 
 
 Options: `after` (name or list: these must have completed), `after_any` (these must have finished, completed or failed), `gpus` (how many it holds),
 `timeout` (\"12h\", for one attempt), `stall` (\"10m\": a command without output and without a new checkpoint for that long is stopped),
-`checkpoints` (a pattern like \"ckpt/epoch*\": each one is recorded as training writes it, once it has not changed for 2 s or has a newer one beside it),
+`checkpoints` (a pattern like \"ckpt/epoch*\": each one is recorded as training writes it, once it has not changed for 2 s, has a newer one beside it, or its writer ended with status 0, or 143 after it was asked to stop),
 `complete_when` (a function of a path that says whether that checkpoint is whole, instead), `retries` (times that a failure is tried again when no policy has an opinion), `on_failure` (a policy, see `retry`),
 `env` (variables for its commands; `()` removes one), `cwd` (their directory), `inputs` and `outputs` (names or patterns of files: a changed input or a lost output makes a completed phase stale),
 `rerun: \"stale\"` (run again when it is stale, or something it waits for has completed since),

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Array, Dynamic, FnPtr, Map, Module, NativeCallContext};
+use rhai::{Array, Dynamic, Map, Module, NativeCallContext};
 
 use super::failures::classify;
 use super::options::{Options, words_of};
 use super::{Outcome, define};
 use crate::exec::{ExecError, Program, Status, Stdin, Stopped, look_up, signal_name};
-use crate::run::{CheckpointJudge, CommandRequest, CommandResult, Failure};
+use crate::run::{CommandRequest, CommandResult, Failure};
+use crate::script::checkpoint_judge::checkpoint_judge;
 use crate::script::current;
 use crate::script::fault::{failure_map, mistake, raise, raise_map, raise_problem, stop};
 use crate::script::shared::Shared;
-use crate::script::values::type_in_words;
 
 /// The options of `shell`.
 pub(in crate::script) const OPTIONS: &[&str] = &[
@@ -131,10 +131,8 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
         log: options.path("log")?,
         stand_in: options.text("stand_in")?,
     };
-    let complete_when = shared.body(&attempt.phase.name).and_then(|b| b.complete_when);
-    let is_whole = complete_when.map(|f| move |path: &str| is_whole(shared, context, &f, path));
-    let judge = is_whole.as_ref().map(|f| f as CheckpointJudge<'_>);
-    let result = attempt.run_command(request, judge).map_err(raise_problem)?;
+    let judge = checkpoint_judge(shared, context, &attempt.phase.name);
+    let result = attempt.run_command(request, judge.as_deref()).map_err(raise_problem)?;
     let kind = match &result.evidence {
         None => return Ok(as_map(result, None)),
         Some(evidence) => classify(shared, context, evidence)?,
@@ -159,17 +157,6 @@ fn shell(shared: &Shared, context: &NativeCallContext, program: Program, options
         ..Failure::default()
     };
     Err(raise_map(failure_map(&failure)))
-}
-
-/// What a script's `complete_when` says of a checkpoint.
-fn is_whole(shared: &Shared, context: &NativeCallContext, judge: &FnPtr, path: &str) -> Result<bool, String> {
-    let answer = shared
-        .libraries
-        .call(context, judge, (path.to_string(),))
-        .map_err(|error| error.to_string())?;
-    answer
-        .as_bool()
-        .map_err(|_| format!("it must return true or false, not {}", type_in_words(&answer)))
 }
 
 /// What is not there is left out: `r.signal` is `()` all the same, and a result that is kept stays short.
