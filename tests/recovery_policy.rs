@@ -438,7 +438,7 @@ fn backoff_tries_its_kinds_again_as_often_as_it_says() {
     let workplace = Workplace::with_script(
         r#"
         import "std/recovery" as recovery;
-        on_failure(recovery::backoff(["exit"], 2, 0.01));
+        on_failure(recovery::backoff(["exit"], 2, "10ms"));
         phase("p", || { shell("echo p >> tries; exit 1"); });
         phase("q", || { shell("echo q >> tries"); throw "script"; });
         "#,

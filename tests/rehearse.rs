@@ -59,6 +59,7 @@ fn of_a_phase_that_is_not_repeatable_it_says_which_and_why() {
             shell(["make", run.dir + "/made"]);
             shell("use");
         });
+        phase("makes_a_directory", || { shell("train", #{ stand_in: "mkdir " + quote(run.dir + "/model") }); });
         "#,
     );
     let ended = place.jumar(&["rehearse", "p.rhai"]).code(1);
@@ -70,6 +71,10 @@ fn of_a_phase_that_is_not_repeatable_it_says_which_and_why() {
     assert!(
         told.contains("attempt 2 at makes_once failed: script: p.rhai:9:44: it is made already"),
         "{told}"
+    );
+    assert!(
+        told.contains("makes_a_directory") && told.contains("mkdir: cannot create directory"),
+        "its command cannot meet its own half-done work: {told}"
     );
     let good = told.lines().find(|l| l.starts_with("good")).unwrap_or_default();
     assert_eq!(good.matches("survived").count(), 7, "{told}");

@@ -320,3 +320,24 @@ fn check_takes_parameters_as_run_does() {
     let told = place.jumar(&["check", "p.rhai", "--epohcs", "2"]).code(2);
     assert!(told.stderr.contains("--epochs"), "{}", told.stderr);
 }
+
+#[test]
+fn what_python_would_write_is_answered_with_how_it_is_written_here() {
+    let told = checked("let seed = 3;\nphase(\"a\", || { shell(f\"echo {seed}\"); });\n");
+    says(&told, 3, &["p.rhai:2:24", "between backticks: `echo ${name}`"]);
+    let told = checked("phase(\"a\", || { shell(\"true\", timeout: \"3h\"); });\n");
+    says(
+        &told,
+        3,
+        &[
+            "p.rhai:1:38",
+            "options are one map, behind the other arguments: #{ timeout: … }",
+        ],
+    );
+}
+
+#[test]
+fn the_result_of_a_phase_that_nobody_declares_is_refused_before_anything_runs() {
+    let told = ran("phase(\"train\", || { 3 });\nphase(\"use\", #{ after: \"train\" }, || { result(\"trian\") });\n");
+    says(&told, 3, &["no phase is named `trian`", "did you mean `train`?"]);
+}

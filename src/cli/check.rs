@@ -92,6 +92,7 @@ const CERTAIN: &[&str] = &[
     "later-option",
     "wrong-type",
     "undeclared-parameter",
+    "unknown-phase",
 ];
 
 /// What goes wrong without a word: the command runs, with other arguments than were meant.

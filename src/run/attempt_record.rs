@@ -7,19 +7,12 @@ use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::secret::is_secret;
 use super::{Advice, Failure};
 use crate::exec::Command;
 
 /// What stands in the record instead of a secret.
 pub const MASKED: &str = "***";
-
-/// Whether a variable of that name probably holds a secret.
-pub(super) fn is_secret(name: &str) -> bool {
-    let name = name.to_uppercase();
-    ["TOKEN", "KEY", "SECRET", "PASSWORD"]
-        .iter()
-        .any(|word| name.contains(word))
-}
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,6 +29,7 @@ mod recovery;
 mod rehearsal;
 mod relocate;
 mod resume;
+mod secret;
 mod session;
 mod stale;
 mod unsaved;

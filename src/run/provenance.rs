@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::secret::is_secret;
 use crate::state::private_directory;
 
 const FILE: &str = "provenance.json";
@@ -123,24 +124,13 @@ pub(super) fn write(directory: &Path, earlier: &[Provenance], now: &Provenance) 
     std::fs::rename(&fresh, directory.join(FILE))
 }
 
-/// Words in a variable's name that make its value a secret.
-const SECRET_WORDS: [&str; 7] = [
-    "TOKEN",
-    "KEY",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "CREDENTIAL",
-];
 /// What stands in place of a secret.
 const MASK: &str = "(masked)";
 
 /// The value of a variable as it may be written down: secrets are masked, and so is the password of an address
 /// (`https://user:password@host`).
 pub(super) fn masked(name: &str, value: &str) -> String {
-    let name = name.to_uppercase();
-    if !value.is_empty() && SECRET_WORDS.iter().any(|word| name.contains(word)) {
+    if !value.is_empty() && is_secret(name) {
         return MASK.into();
     }
     let mut text = String::new();

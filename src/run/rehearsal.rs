@@ -26,7 +26,6 @@ shift 5
 printf 'began\t%s\n' "$line" >> "$trace"
 case $fate in
     exit) echo "stand-in: fails"; exit 1 ;;
-    kill) kill -KILL $$ ;;
     disk_full) echo "stand-in: No space left on device"; exit 1 ;;
     timeout) sleep 60 ;;
     wait)
@@ -48,6 +47,7 @@ else
         fi
     done
 fi
+[ "$fate" != kill ] || kill -KILL $$
 printf 'ended\t%s\n' "$line" >> "$trace"
 "#;
 
@@ -57,7 +57,7 @@ printf 'ended\t%s\n' "$line" >> "$trace"
 pub enum Fate {
     /// It ends with status 1.
     Exit,
-    /// It kills itself.
+    /// It is killed when it has made its files, but before it could end.
     Kill,
     /// It complains of a full disk and ends with status 1.
     DiskFull,

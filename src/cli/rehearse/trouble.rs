@@ -46,7 +46,7 @@ impl Trouble {
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Trouble::Exit => "a command that ends with status 1",
-            Trouble::CommandKilled => "a command that is killed",
+            Trouble::CommandKilled => "a command that is killed with its work done",
             Trouble::HostKilled => "jumar killed with -9",
             Trouble::HostStopped => "jumar stopped with TERM",
             Trouble::Timeout => "a command whose time is over",

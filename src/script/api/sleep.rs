@@ -1,4 +1,4 @@
-//! `sleep(duration)`
+//! `sleep(duration)` and `seconds(duration)`
 
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +15,8 @@ use crate::script::shared::Shared;
 
 const DOCS: &str = "Waits inside a phase: seconds, or a text like \"10m\". A stop, and the phase's timeout, end it. A dry run does not wait.";
 
+const SECONDS: &str = "How many seconds a duration has: a number, or a text like \"10m\". For functions that are given a duration and reckon with it.";
+
 /// How often a sleeper looks up.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -29,6 +31,18 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     define(module, "sleep", &["seconds: f64", "()"], DOCS, |seconds: f64| {
         wait(&seconds.into())
     });
+    define(
+        module,
+        "seconds",
+        &["duration: ?", "float"],
+        SECONDS,
+        |value: Dynamic| seconds(&value),
+    );
+}
+
+fn seconds(value: &Dynamic) -> Outcome<f64> {
+    let duration = duration_of(value).map_err(|why| mistake(format!("seconds: {why}")))?;
+    Ok(duration.as_secs_f64())
 }
 
 fn wait(value: &Dynamic) -> Outcome<()> {

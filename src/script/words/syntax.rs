@@ -85,6 +85,9 @@ fn ended_inside(text: &str, at: Position) -> Option<Range<usize>> {
 fn missing(token: &str, what: &str, at: Position, text: &str) -> Words {
     let start = span(text, at).start;
     let before = tokens(text).into_iter().rev().find(|t| t.span.end <= start);
+    if let Some(help) = before.as_ref().and_then(|before| python_habit(before, text)) {
+        return said(format!("`{token}` is missing here {what}")).help(help);
+    }
     let Some(before) = before.filter(|t| !text[t.span.end..start].is_empty() && text[t.span.end..start].contains('\n'))
     else {
         return said(format!("`{token}` is missing here {what}"));
@@ -100,6 +103,19 @@ fn missing(token: &str, what: &str, at: Position, text: &str) -> Words {
         at: Some(behind),
         ..words
     }
+}
+
+/// What was probably meant by a word and what follows it, when that is how Python would say it.
+fn python_habit(word: &Token, text: &str) -> Option<String> {
+    if word.kind != Kind::Word {
+        return None;
+    }
+    let (name, rest) = (&text[word.span.clone()], &text[word.span.end..]);
+    if rest.starts_with('"') && matches!(name, "f" | "r" | "rf" | "fr" | "b") {
+        return Some("write a text that has values in it between backticks: `echo ${name}`".into());
+    }
+    let is_named_argument = rest.trim_start().starts_with(':') && !rest.trim_start().starts_with("::");
+    is_named_argument.then(|| format!("options are one map, behind the other arguments: #{{ {name}: … }}"))
 }
 
 struct Unclosed {
