@@ -13,3 +13,7 @@ pub mod run;
 pub mod script;
 pub mod state;
 pub mod ui;
+
+#[cfg(test)]
+#[path = "../tests/corpus/mod.rs"]
+mod corpus;

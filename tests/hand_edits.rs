@@ -1,11 +1,13 @@
 //! The state file is edited by real editors while a real host writes it.
 
 mod common;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{Workplace, value_in, wait_until};
+use common::{Workplace, skipped, value_in, wait_until};
+use terminal::Terminal;
 
 /// A host at work on many short phases, until it is told to end.
 struct Running {
@@ -61,14 +63,10 @@ fn completions(place: &Workplace) -> usize {
     text(place).matches("=completed\n").count()
 }
 
-/// Edits the file `count` times with a command that gets the file, a phase and a remark, and checks that all is kept.
-fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Option<Command>) {
-    let running = Running::start();
-    for i in 0..4 {
-        let (phase, remark) = (format!("spare{i}"), format!("remark {i} by {name}"));
-        let Some(mut command) = edit(&running.file(), &phase, &remark) else {
-            return;
-        };
+/// Edits the file again and again with a command that gets the file, a phase and a remark, and checks that all is kept.
+fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Command) {
+    edits_are_kept(name, |file, phase, remark| {
+        let mut command = edit(file, phase, remark);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -77,11 +75,22 @@ fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Option<Co
         let mut tries = 0;
         loop {
             match command.output() {
-                Ok(output) if output.status.success() => break,
+                Ok(output) if output.status.success() => return Ok(()),
                 Ok(output) => assert!(tries < 20, "{output:?}"),
-                Err(error) => return skip(&format!("{name}: {error}")),
+                Err(error) => return Err(format!("{name}: {error}")),
             }
             tries += 1;
+        }
+    });
+}
+
+/// Puts a remark over a phase that it marks as skipped, several times; an error is why that cannot be tried here.
+fn edits_are_kept(name: &str, mut save: impl FnMut(&PathBuf, &str, &str) -> Result<(), String>) {
+    let running = Running::start();
+    for i in 0..4 {
+        let (phase, remark) = (format!("spare{i}"), format!("remark {i} by {name}"));
+        if let Err(why) = save(&running.file(), &phase, &remark) {
+            return skipped(&why);
         }
         running.wait_for(&format!("# {remark}"));
     }
@@ -109,18 +118,13 @@ fn edit_with(name: &str, mut edit: impl FnMut(&PathBuf, &str, &str) -> Option<Co
     );
 }
 
-#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
-
-fn vim(mode: &'static [&'static str]) -> impl FnMut(&PathBuf, &str, &str) -> Option<Command> {
+fn vim(mode: &'static [&'static str]) -> impl FnMut(&PathBuf, &str, &str) -> Command {
     move |file, phase, remark| {
         let mut command = Command::new("vim");
         command.args(mode).args(["-u", "NONE", "-es", "-c"]);
         command.arg(format!("%s/^{phase}=pending$/# {remark}\\r{phase}=skipped/"));
         command.args(["-c", "wq!"]).arg(file);
-        Some(command)
+        command
     }
 }
 
@@ -142,7 +146,7 @@ fn sed_in_place_is_obeyed() {
             .arg("-i")
             .arg(format!("s/^{phase}=pending$/# {remark}\\n{phase}=skipped/"))
             .arg(file);
-        Some(command)
+        command
     });
 }
 
@@ -153,7 +157,48 @@ fn python_writing_the_file_anew_is_obeyed() {
         let program = "import sys; f, p, r = sys.argv[1:]; t = open(f).read(); \
                        t = t.replace(p + '=pending', '# ' + r + '\\n' + p + '=skipped'); open(f, 'w').write(t)";
         command.args(["-c", program]).arg(file).args([phase, remark]);
-        Some(command)
+        command
+    });
+}
+
+/// VS Code empties the file by its name, opens it without truncating, writes and syncs.
+#[test]
+fn an_editor_that_empties_the_file_first_and_then_writes_over_it_is_obeyed() {
+    edit_with("code", |file, phase, remark| {
+        let mut command = Command::new("python3");
+        let program = "import os, sys, time; f, p, r = sys.argv[1:]; t = open(f).read(); \
+                       t = t.replace(p + '=pending', '# ' + r + '\\n' + p + '=skipped'); os.truncate(f, 0); time.sleep(0.05); \
+                       h = open(f, 'r+'); h.write(t); h.flush(); os.fdatasync(h.fileno())";
+        command.args(["-c", program]).arg(file).args([phase, remark]);
+        command
+    });
+}
+
+#[test]
+fn nano_is_obeyed() {
+    edits_are_kept("nano", |file, phase, remark| {
+        if Command::new("nano").arg("--version").output().is_err() {
+            return Err("there is no nano on this machine".to_owned());
+        }
+        let mut command = Command::new("nano");
+        command.arg("--ignorercfiles").arg(file).env("TERM", "vt100");
+        let mut nano = Terminal::start(&mut command);
+        nano.expect("GNU nano");
+        let (find, cut, write_out) = ("\x17", "\x0b", "\x0f");
+        nano.keys(&format!(
+            "{find}{phase}=pending\r{cut}# {remark}\r{phase}=skipped\r{write_out}\r"
+        ));
+        let is_saved = || std::fs::read_to_string(file).is_ok_and(|text| text.contains(remark));
+        // It sees that the file has changed since and asks whether to save all the same; a person says yes.
+        for _ in 0..40 {
+            if is_saved() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        nano.keys("y");
+        wait_until("nano has saved", is_saved);
+        Ok(())
     });
 }
 

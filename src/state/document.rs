@@ -82,7 +82,8 @@ impl Document {
         let body = text.strip_prefix('\u{feff}');
         let byte_order_mark = body.is_some();
         let body = body.unwrap_or(text);
-        let first_end = body.find('\n').map_or("", |end| &body[..end]);
+        // A text that ends between the two bytes of its first line end has that line end, too.
+        let first_end = body.find('\n').map_or(body, |end| &body[..end]);
         let mut document = Document {
             byte_order_mark,
             line_end: if first_end.ends_with('\r') { "\r\n" } else { "\n" },

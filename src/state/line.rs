@@ -163,7 +163,9 @@ pub(super) fn terminate(raw: &mut String, line_end: &str) -> bool {
     if raw.is_empty() {
         return false;
     }
-    if !raw.ends_with('\n') {
+    if raw.ends_with('\r') {
+        raw.push('\n');
+    } else if !raw.ends_with('\n') {
         raw.push_str(line_end);
     }
     true

@@ -47,3 +47,6 @@ pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
 pub use store::Store;
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ pub(super) const END: &str = "# end of state";
 const STAMP_COMMENT: &str = "# journal=";
 /// How a stamp begins, wherever it stands.
 const STAMP_START: &[u8] = b"journal=j-";
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const METADATA: &str = "metadata";
 const STAMP_KEY: &str = "journal";
 
@@ -86,8 +87,9 @@ pub(super) fn import(bytes: &[u8], shown: &Path) -> Result<State, StateError> {
 
 /// Puts a state into a text. A text that is no state file is replaced by one with nothing but the state.
 pub(super) fn render(skeleton: &[u8], state: &State, stamp: &Stamp) -> String {
-    let text = std::str::from_utf8(skeleton).unwrap_or_default();
-    let mut document = Document::parse(text).unwrap_or_default();
+    // A crash may have left zeros in a comment: such a text can be parsed, but is refused when it is read again.
+    let text = std::str::from_utf8(skeleton).unwrap_or_default().replace('\0', "");
+    let mut document = Document::parse(&text).unwrap_or_default();
     document.remove_comments(is_mark);
     let theirs = document.state();
     for section in theirs.sections() {
@@ -154,6 +156,8 @@ impl Marks {
             ended: false,
             stamp: None,
         };
+        // The first line may be a mark, and the byte order mark is no part of it.
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         for (from_end, line) in bytes.split_inclusive(|byte| *byte == b'\n').rev().enumerate() {
             let Ok(text) = std::str::from_utf8(line) else { continue };
             let text = text.trim();
@@ -270,6 +274,26 @@ mod tests {
         assert!(page.starts_with("\u{feff}# mine\r\n") && page.ends_with("\r\n# end of state\r\n"));
         assert!(!page.replace("\r\n", "").contains('\n'));
         assert_eq!(content(&page), state(&text));
+    }
+
+    #[test]
+    fn zeros_that_a_crash_left_in_a_comment_are_not_written_again() {
+        let page = rendered(&format!("# c\0\0\n{OURS}"), &state(OURS));
+        assert!(page.starts_with("# c\n# mine\n"), "{page}");
+        assert_eq!(content(&page), state(OURS));
+    }
+
+    #[test]
+    fn a_mark_behind_the_byte_order_mark_is_seen() {
+        let page = rendered("\u{feff}", &State::default());
+        assert_eq!(content(&page), State::default());
+        assert_eq!(rendered(&page, &State::default()), page);
+    }
+
+    #[test]
+    fn a_line_end_that_was_cut_in_half_is_ended() {
+        let page = rendered("# mine\r", &state(OURS));
+        assert!(page.starts_with("# mine\r\n\r\n[metadata]\r\n"), "{page}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What is written is read back, whatever was torn in between.
 
 use super::*;
+use crate::corpus::{any_worse, mutations, places, replay};
 use assert_fs::TempDir;
+use proptest::prelude::*;
 
 fn start(id: &str) -> Line {
     Line::Start(Start {
@@ -119,4 +121,105 @@ fn the_end_is_seen_when_it_comes_and_not_before_its_line_is_whole() {
     file.write_all(&line[30..]).unwrap();
     file.write_all(b"\n").unwrap();
     assert_eq!(watch.look().unwrap(), Some(end(2)));
+}
+
+/// What must be so of any bytes, cut anywhere: what is told of a command once is told of it ever after, and watching a logbook
+/// grow sees the same end as reading it at once.
+fn laws(bytes: &[u8], cut: usize) -> Result<(), String> {
+    let (part, whole) = (entries(&bytes[..cut]), entries(bytes));
+    for (index, entry) in part.iter().enumerate() {
+        let later = whole
+            .get(index)
+            .ok_or_else(|| format!("cut at {cut}: {} is gone", entry.id))?;
+        let same =
+            (&later.id, later.process, later.began, &later.log) == (&entry.id, entry.process, entry.began, &entry.log);
+        // Several ends of one command are no logbook of ours; the last one counts.
+        let ended = entry.end.is_none() || later.end.is_some();
+        if !same || !ended || (entry.taken && !later.taken) {
+            return Err(format!("cut at {cut}: {entry:?} becomes {later:?}"));
+        }
+    }
+    let Some(id) = whole
+        .iter()
+        .find(|entry| entry.end.is_some())
+        .map(|entry| entry.id.clone())
+    else {
+        return Ok(());
+    };
+    let first_end = lines(bytes).find_map(|line| match line {
+        Line::End { id: ended, end } if ended == id => Some(end),
+        _ => None,
+    });
+    let dir = TempDir::new().map_err(|error| error.to_string())?;
+    let path = dir.path().join(FILE_NAME);
+    let mut file = File::create(&path).map_err(|error| error.to_string())?;
+    let mut watch = EndWatch::new(&path, &id).map_err(|error| error.to_string())?;
+    let mut seen = None;
+    for part in [&bytes[..cut], &bytes[cut..], b"\n"] {
+        file.write_all(part).map_err(|error| error.to_string())?;
+        seen = seen.or(watch.look().map_err(|error| error.to_string())?);
+    }
+    if seen == first_end {
+        Ok(())
+    } else {
+        Err(format!("cut at {cut}: {seen:?} is seen, {first_end:?} is there"))
+    }
+}
+
+#[test]
+fn every_logbook_of_the_corpus_tells_more_the_longer_it_is_and_is_watched_as_it_is_read() {
+    replay("logbook", |sample| {
+        let step = 1 + sample.bytes.len() / 200;
+        places(sample.bytes.len())
+            .step_by(step)
+            .try_for_each(|cut| laws(&sample.bytes, cut))
+    });
+}
+
+#[test]
+fn a_damaged_logbook_tells_all_that_its_whole_lines_tell() {
+    replay("logbook", |sample| {
+        let step = 1 + sample.bytes.len() / 500;
+        let told = |bytes: &[u8]| lines(bytes).map(|line| format!("{line:?}")).collect::<Vec<_>>();
+        for hurt in mutations(&sample.bytes).step_by(step) {
+            let mut rest = told(&hurt.bytes).into_iter();
+            let mut start = 0;
+            for line in sample.bytes.split_inclusive(|byte| *byte == b'\n') {
+                let range = start..start + line.len();
+                start = range.end;
+                let untouched = range.end <= hurt.touched.start || range.start >= hurt.touched.end;
+                let begins = range.start == 0 || hurt.bytes[range.start - 1] == b'\n';
+                for told in told(line).into_iter().filter(|_| untouched && begins) {
+                    if !rest.any(|other| other == told) {
+                        return Err(format!("{:?} damaged: {told} is gone", hurt.touched));
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// What logbooks are made of.
+const WORDS: &[&str] = &[
+    "\n",
+    "\0",
+    "{",
+    "}",
+    "\"",
+    "{\"taken\":{\"id\":\"a\"}}",
+    "\n{\"end\":",
+    "null",
+    "\"why\":\"timeout\",",
+    "-",
+    "e9",
+];
+
+proptest! {
+    #[test]
+    fn a_logbook_with_anything_done_to_it_keeps_the_laws(
+        bytes in any_worse("logbook", WORDS), cut in any::<prop::sample::Index>()
+    ) {
+        laws(&bytes, cut.index(bytes.len() + 1)).map_err(TestCaseError::fail)?;
+    }
 }
