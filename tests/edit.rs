@@ -2,9 +2,6 @@
 
 mod common;
 
-use std::io::Write;
-use std::process::Stdio;
-
 use common::{Ended, Workplace, value_in, wait_until};
 
 const STATE: &str = "# mine\n[metadata]\nversion=3.2.0\n\n[phases]\nprepare=completed\ntrain=failed\n\n[notes]\nk=v\n";
@@ -24,20 +21,6 @@ fn with_editor(editor: &str) -> Workplace {
     place
         .env("VISUAL", &format!("sh {}", script.display()))
         .env("EDITOR", "false")
-}
-
-fn answering(place: &Workplace, arguments: &[&str], answers: &str) -> Ended {
-    let mut command = place.command(arguments);
-    let mut jumar = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("jumar starts");
-    let mut input = jumar.stdin.take().expect("a pipe");
-    input.write_all(answers.as_bytes()).expect("it is read");
-    drop(input);
-    jumar.wait_with_output().expect("it ends").into()
 }
 
 #[test]
@@ -73,7 +56,7 @@ fn a_mistake_is_shown_where_it_is_and_the_editor_opens_again_on_the_same_text() 
     let place = with_editor(
         r#"if grep -q compelted "$1"; then sed -i s/compelted/completed/ "$1"; else sed -i s/train=failed/train=compelted/ "$1"; fi"#,
     );
-    let ended = answering(&place, &["edit", "r"], "e\n").code(0);
+    let ended = place.piped(&["edit", "r"], "e\n").code(0);
     assert!(ended.stderr.contains("`compelted` is not a status"), "{}", ended.stderr);
     assert!(ended.stderr.contains("(e)dit again"), "{}", ended.stderr);
     assert_eq!(
@@ -85,7 +68,7 @@ fn a_mistake_is_shown_where_it_is_and_the_editor_opens_again_on_the_same_text() 
 #[test]
 fn a_mistake_that_is_not_mended_changes_nothing_and_the_text_is_not_lost() {
     let place = with_editor(r#"sed -i s/train=failed/train=compelted/ "$1""#);
-    let ended = answering(&place, &["edit", "r"], "q\n").code(4);
+    let ended = place.piped(&["edit", "r"], "q\n").code(4);
     assert_eq!(place.read("r/.experiment_state"), STATE);
     let kept = ended
         .stderr
@@ -124,7 +107,7 @@ fn two_who_changed_the_same_key_are_told_and_the_user_decides() {
         let place = with_editor(editor);
         let run = place.path().join("r").display().to_string();
         let place = place.env("RUN", &run).env("TMPDIR", &run);
-        let ended = answering(&place, &["edit", "r"], answer).code(code);
+        let ended = place.piped(&["edit", "r"], answer).code(code);
         assert!(
             ended
                 .stderr

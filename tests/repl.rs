@@ -1,13 +1,9 @@
 //! `jumar repl`: lines of Rhai with a run in reach; edits are staged and written as one event.
 
 mod common;
-mod terminal;
 
-use std::io::Write;
-use std::process::Stdio;
-
+use common::terminal::Terminal;
 use common::{Ended, Workplace, value_in, wait_until};
-use terminal::Terminal;
 
 const SCRIPT: &str = r#"
 import "std/gpu" as gpu;
@@ -31,16 +27,7 @@ fn after_a_failure() -> Workplace {
 }
 
 fn piped(place: &Workplace, input: &str) -> Ended {
-    let mut command = place.command(&["repl", "r"]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut jumar = command.spawn().expect("jumar starts");
-    let mut keyboard = jumar.stdin.take().expect("a pipe");
-    keyboard.write_all(input.as_bytes()).expect("it is read");
-    drop(keyboard);
-    jumar.wait_with_output().expect("it ends").into()
+    place.piped(&["repl", "r"], input)
 }
 
 fn status(place: &Workplace, phase: &str) -> String {

@@ -1,13 +1,9 @@
 //! `--repl-on-failure`: the run stops inside the failed phase, before its policy is asked.
 
 mod common;
-mod terminal;
 
-use std::io::Write;
-use std::process::Stdio;
-
+use common::terminal::Terminal;
 use common::{Ended, Workplace, value_in};
-use terminal::Terminal;
 
 /// `train` fails in a function until `lr` is small or `MERCY` is set; its policy would leave it out.
 const SCRIPT: &str = r#"
@@ -36,16 +32,7 @@ fn place() -> Workplace {
 }
 
 fn run(place: &Workplace, input: &str) -> Ended {
-    let mut command = place.command(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut jumar = command.spawn().expect("jumar starts");
-    let mut keyboard = jumar.stdin.take().expect("a pipe");
-    keyboard.write_all(input.as_bytes()).expect("it is read");
-    drop(keyboard);
-    jumar.wait_with_output().expect("it ends").into()
+    place.piped(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"], input)
 }
 
 fn status(place: &Workplace, phase: &str) -> String {
