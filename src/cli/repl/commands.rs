@@ -7,6 +7,8 @@ pub(super) enum Argument {
     Nothing,
     /// A phase, and perhaps more.
     Phase,
+    /// A run, or a moment of one.
+    Run,
     /// A function or a variable.
     Name,
     /// Settings of the next attempt.
@@ -102,6 +104,13 @@ pub(super) const ALL: &[Command] = &[
         "",
         "take the last staged edit back",
         Place::Staging,
+    ),
+    command(
+        "diff",
+        Argument::Run,
+        "OTHER",
+        "this run, what is staged included, beside another; `@-1`: beside itself one event ago",
+        Place::Anywhere,
     ),
     command(
         "rerun",
