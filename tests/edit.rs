@@ -153,6 +153,31 @@ fn the_running_phase_of_a_run_that_is_on_is_not_for_the_editor_but_the_others_ar
 }
 
 #[test]
+fn a_file_that_lags_behind_its_journal_is_edited_as_the_run_stands_and_that_is_no_conflict() {
+    let place = Workplace::with_script("phase(\"a\", || ()); phase(\"b\", || { throw \"bad\" });");
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let lagging = place.read("r/.experiment_state");
+    place.jumar(&["mark", "r", "b", "--as", "pending"]).code(0);
+    place.write("shown", &place.read("r/.experiment_state"));
+    place.write("r/.experiment_state", &lagging);
+    // While the editor is open the file catches up.
+    let (shown, file) = (place.path().join("shown"), place.path().join("r/.experiment_state"));
+    place.write(
+        "editor.sh",
+        &format!(
+            "sed -i 's/^b=pending/# mine\\nb=skipped/' \"$1\"; cp {} {}",
+            shown.display(),
+            file.display()
+        ),
+    );
+    let place = place.env("VISUAL", "sh editor.sh");
+    let ended = place.jumar(&["edit", "r"]).code(0);
+    assert_eq!(ended.stdout, "[phases] b: pending → skipped\n");
+    assert!(!ended.stderr.contains("changed while"), "{}", ended.stderr);
+    assert!(place.read("r/.experiment_state").contains("# mine\nb=skipped\n"));
+}
+
+#[test]
 fn json_lists_each_change() {
     let place = with_editor(r#"sed -i s/train=failed/train=completed/ "$1""#);
     let ended = place.jumar(&["edit", "r", "--json"]).code(0);

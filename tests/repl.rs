@@ -67,7 +67,7 @@ fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
     )
     .code(0);
     assert_eq!(ended.stdout, "skipped\n");
-    assert!(ended.stderr.contains("2 changes written"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("2 changes written\n"), "{}", ended.stderr);
     assert_eq!(
         (status(&place, "train"), status(&place, "test")),
         ("completed".into(), "skipped".into())

@@ -174,7 +174,7 @@ mod tests {
             "eval": { "loss": 0.125, "seconds": 65.0 },
         });
         insta::assert_snapshot!(value_text(&map, None), @"
-               loss  seconds  note
+                loss  seconds  note
         eval   0.125   1m 05s
         train   0.25   2h 30m  ok
         ");
