@@ -44,6 +44,8 @@ pub struct Attempt {
     pub(super) progress: Mutex<Progress>,
     pub(super) checkpoint: OnceLock<Option<String>>,
     stopped: AtomicBool,
+    /// Whether the phase's time does not count any more.
+    is_over: AtomicBool,
     pub(super) replay: Option<Replay>,
 }
 
@@ -91,6 +93,7 @@ impl Attempt {
             progress: Mutex::default(),
             checkpoint: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             replay: None,
         }
     }
@@ -224,7 +227,19 @@ impl Attempt {
 
     /// How much of the phase's `timeout` is left; `None` without one.
     pub fn time_left(&self) -> Option<Duration> {
+        if self.is_over() {
+            return None;
+        }
         self.phase.timeout.map(|t| t.saturating_sub(self.elapsed()))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// The attempt is over and recorded; what is done with it from here on is bounded by nothing.
+    pub fn stop_the_clock(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// The step that is on, with the steps around it: `outer/inner`.

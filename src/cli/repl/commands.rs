@@ -120,6 +120,13 @@ pub(super) const ALL: &[Command] = &[
         Place::Staging,
     ),
     command(
+        "frame",
+        Argument::Text,
+        "[NUMBER]",
+        "the calls that led here; with a number, stand in that one, whose variables are then in reach",
+        Place::Failure,
+    ),
+    command(
         "retry",
         Argument::Settings,
         "[NAME=VALUE …]",

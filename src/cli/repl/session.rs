@@ -25,7 +25,7 @@ pub(super) enum Flow {
 
 /// A session on a run.
 pub(super) struct Repl<'a> {
-    ask: &'a mut dyn Ask,
+    pub(super) ask: &'a mut dyn Ask,
     pub(super) session: &'a Arc<Session>,
     pub(super) run: RunPath,
     name: String,
@@ -216,6 +216,7 @@ impl<'a> Repl<'a> {
                 return Ok(Flow::Leave);
             }
             "shell" => self.shell()?,
+            "frame" => self.frame(arguments.first().copied())?,
             _ => self.staging(bare, over, &arguments)?,
         }
         Ok(Flow::GoOn)
