@@ -113,7 +113,13 @@ impl Staged {
     pub(super) fn commit(&mut self, over: bool) -> Result<String, CliError> {
         let changes = self.changes();
         if changes.is_empty() {
-            return Ok("nothing is staged".into());
+            let was_staged = !self.edits.is_empty();
+            self.edits.clear();
+            self.session.ledger.redraft(self.base.state.clone());
+            return Ok(match was_staged {
+                true => "nothing is written: what was staged leaves everything as it was".into(),
+                false => "nothing is staged".into(),
+            });
         }
         let mut store = match Store::open(&self.run.state_file) {
             Err(StateError::Locked { owner, .. }) => {
