@@ -2,9 +2,6 @@
 
 mod common;
 
-use std::io::Write;
-use std::process::Stdio;
-
 use common::{Ended, Workplace, value_in, wait_until};
 
 const STATE: &str = "# mine\n[metadata]\nversion=3.2.0\n\n[phases]\nprepare=completed\ntrain=failed\n\n[notes]\nk=v\n";
@@ -24,20 +21,6 @@ fn with_editor(editor: &str) -> Workplace {
     place
         .env("VISUAL", &format!("sh {}", script.display()))
         .env("EDITOR", "false")
-}
-
-fn answering(place: &Workplace, arguments: &[&str], answers: &str) -> Ended {
-    let mut command = place.command(arguments);
-    let mut jumar = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("jumar starts");
-    let mut input = jumar.stdin.take().expect("a pipe");
-    input.write_all(answers.as_bytes()).expect("it is read");
-    drop(input);
-    jumar.wait_with_output().expect("it ends").into()
 }
 
 #[test]
@@ -73,7 +56,7 @@ fn a_mistake_is_shown_where_it_is_and_the_editor_opens_again_on_the_same_text() 
     let place = with_editor(
         r#"if grep -q compelted "$1"; then sed -i s/compelted/completed/ "$1"; else sed -i s/train=failed/train=compelted/ "$1"; fi"#,
     );
-    let ended = answering(&place, &["edit", "r"], "e\n").code(0);
+    let ended = place.piped(&["edit", "r"], "e\n").code(0);
     assert!(ended.stderr.contains("`compelted` is not a status"), "{}", ended.stderr);
     assert!(ended.stderr.contains("(e)dit again"), "{}", ended.stderr);
     assert_eq!(
@@ -85,7 +68,7 @@ fn a_mistake_is_shown_where_it_is_and_the_editor_opens_again_on_the_same_text() 
 #[test]
 fn a_mistake_that_is_not_mended_changes_nothing_and_the_text_is_not_lost() {
     let place = with_editor(r#"sed -i s/train=failed/train=compelted/ "$1""#);
-    let ended = answering(&place, &["edit", "r"], "q\n").code(4);
+    let ended = place.piped(&["edit", "r"], "q\n").code(4);
     assert_eq!(place.read("r/.experiment_state"), STATE);
     let kept = ended
         .stderr
@@ -124,7 +107,7 @@ fn two_who_changed_the_same_key_are_told_and_the_user_decides() {
         let place = with_editor(editor);
         let run = place.path().join("r").display().to_string();
         let place = place.env("RUN", &run).env("TMPDIR", &run);
-        let ended = answering(&place, &["edit", "r"], answer).code(code);
+        let ended = place.piped(&["edit", "r"], answer).code(code);
         assert!(
             ended
                 .stderr
@@ -167,6 +150,31 @@ fn the_running_phase_of_a_run_that_is_on_is_not_for_the_editor_but_the_others_ar
     let ended: Ended = run.wait_with_output().expect("it ends").into();
     ended.code(0);
     assert!(!place.exists("b.txt"));
+}
+
+#[test]
+fn a_file_that_lags_behind_its_journal_is_edited_as_the_run_stands_and_that_is_no_conflict() {
+    let place = Workplace::with_script("phase(\"a\", || ()); phase(\"b\", || { throw \"bad\" });");
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let lagging = place.read("r/.experiment_state");
+    place.jumar(&["mark", "r", "b", "--as", "pending"]).code(0);
+    place.write("shown", &place.read("r/.experiment_state"));
+    place.write("r/.experiment_state", &lagging);
+    // While the editor is open the file catches up.
+    let (shown, file) = (place.path().join("shown"), place.path().join("r/.experiment_state"));
+    place.write(
+        "editor.sh",
+        &format!(
+            "sed -i 's/^b=pending/# mine\\nb=skipped/' \"$1\"; cp {} {}",
+            shown.display(),
+            file.display()
+        ),
+    );
+    let place = place.env("VISUAL", "sh editor.sh");
+    let ended = place.jumar(&["edit", "r"]).code(0);
+    assert_eq!(ended.stdout, "[phases] b: pending → skipped\n");
+    assert!(!ended.stderr.contains("changed while"), "{}", ended.stderr);
+    assert!(place.read("r/.experiment_state").contains("# mine\nb=skipped\n"));
 }
 
 #[test]

@@ -73,6 +73,22 @@ fn state_phases_parameters_metrics_results_and_functions_are_in_reach() {
 }
 
 #[test]
+fn a_run_can_be_asked_about_how_it_was() {
+    let place = after_a_run();
+    for (run, expression, value) in [
+        ("r@1", "phases.train", "pending"),
+        ("r@1", "metrics.len()", "0"),
+        ("r@1", "double(batch)", "8"),
+        ("r@-0", "phases.train", "completed"),
+    ] {
+        let ended = place.jumar(&["eval", run, expression]).code(0);
+        assert_eq!(ended.stdout, format!("{value}\n"), "{run} {expression}");
+    }
+    let refused = place.jumar(&["eval", "r@999", "1"]).code(4);
+    assert!(refused.stderr.contains("from event 0 to "), "{}", refused.stderr);
+}
+
+#[test]
 fn a_section_is_shown_as_two_columns_and_as_json_it_is_a_map() {
     let place = after_a_run();
     let ended = place.jumar(&["eval", "r", "state.phases"]).code(0);

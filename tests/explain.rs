@@ -59,6 +59,19 @@ fn a_phase_that_completed_and_has_not_changed_does_not_run_again() {
 }
 
 #[test]
+fn a_run_as_it_was_is_explained_as_it_stood_then() {
+    let place = after_a_run();
+    let ended = place.jumar(&["explain", "r@1"]).code(0);
+    assert!(
+        ended.stdout.contains("train  runs: it has never run\n"),
+        "{}",
+        ended.stdout
+    );
+    let ended = place.jumar(&["explain", "r@1", "train"]).code(0);
+    assert!(ended.stdout.contains("status       pending\n"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_changed_parameter_makes_the_phases_stale_that_read_it_and_no_others() {
     let place = after_a_run().env("BATCH_SIZE", "4").env("UNUSED", "2");
     assert_eq!(causes(&place, "train"), ["parameter batch_size was 8, is 4"]);

@@ -1,13 +1,12 @@
 //! The state file is edited by real editors while a real host writes it.
 
 mod common;
-mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use common::terminal::Terminal;
 use common::{Workplace, skipped, value_in, wait_until};
-use terminal::Terminal;
 
 /// A host at work on many short phases, until it is told to end.
 struct Running {

@@ -46,7 +46,7 @@ fn history_tells_what_happened_and_who_edited_what() {
     assert!(words.contains(&"completed".to_owned()), "{words:?}");
     let edited = all
         .iter()
-        .find(|e| e["what"].as_str().is_some_and(|w| w.starts_with("edited by ")))
+        .find(|e| e["what"].as_str().is_some_and(|w| w.starts_with("edited outside by ")))
         .expect("an edit");
     assert_eq!(edited["changes"][0]["before"], "completed");
     assert_eq!(edited["changes"][0]["after"], "pending");
@@ -57,6 +57,76 @@ fn history_tells_what_happened_and_who_edited_what() {
     assert_eq!(events(&place, &["--since", "2100-01-01T00:00"]).len(), 0);
     let table = place.jumar(&["history"]).code(0).stdout;
     assert!(table.contains("a=pending (was completed)"), "{table}");
+}
+
+/// The events that a person caused: how, and in words.
+fn by_hand(place: &Workplace) -> Vec<(String, String)> {
+    let of = |event: &Value| {
+        let way = event["by_hand"].as_str()?;
+        Some((way.to_owned(), event["what"].as_str()?.to_owned()))
+    };
+    events(place, &[]).iter().filter_map(of).collect()
+}
+
+#[test]
+fn each_way_of_editing_says_so_in_the_history_and_undo_takes_it_back() {
+    let place = edited_run();
+    place.write("editor.sh", "sed -i s/^b=completed/b=skipped/ \"$1\"");
+    let place = place.env("EDITOR", "sh editor.sh").env("USER", "ann");
+    place.jumar(&["edit"]).code(0);
+    place.jumar(&["mark", &place.run(), "a", "--as", "failed"]).code(0);
+    place.piped(&["repl"], "phases.b = \"pending\"\n:commit\n").code(0);
+    let told = by_hand(&place);
+    let ways: Vec<&str> = told.iter().map(|(way, _)| way.as_str()).collect();
+    assert_eq!(ways, ["outside", "edit", "mark", "repl"], "{told:?}");
+    for ((_, what), words) in told.iter().zip([
+        "edited outside by ",
+        "edited with edit by ann",
+        "marked by ann",
+        "committed in repl by ann",
+    ]) {
+        assert!(what.starts_with(words), "{what}");
+    }
+    for (phase, status) in [
+        ("b", "skipped"),
+        ("a", "pending"),
+        ("b", "completed"),
+        ("a", "completed"),
+    ] {
+        place.jumar(&["undo"]).code(0);
+        assert_eq!(place.value("phases", phase).as_deref(), Some(status));
+    }
+}
+
+#[test]
+fn what_a_command_edits_beside_a_run_that_is_on_says_which_one_and_a_save_by_others_stays_outside() {
+    let place = Workplace::with_script(
+        "phase(\"a\", || { shell(\"touch begun; while [ ! -e go ]; do sleep 0.02; done\"); });
+         for n in [\"b\", \"c\", \"d\"] { phase(n, || { shell(\"true\"); }); }",
+    );
+    place.write("editor.sh", "sed -i s/^c=pending/c=skipped/ \"$1\"");
+    let place = place.env("EDITOR", "sh editor.sh").env("USER", "ann");
+    let host = place.start(&["run", "pipeline.rhai"]);
+    wait_until("the phase has begun", || place.exists("begun"));
+    place.jumar(&["mark", &place.run(), "b", "--as", "skipped"]).code(0);
+    place.jumar(&["edit"]).code(0);
+    edit(&place, "d=pending", "d=skipped");
+    place.write("go", "");
+    assert!(host.wait_with_output().expect("it ends").status.success());
+    let all = events(&place, &[]);
+    for (phase, words) in [
+        ("b", "marked by ann"),
+        ("c", "edited with edit by ann"),
+        ("d", "edited outside by "),
+    ] {
+        let of =
+            |e: &&Value| e["changes"].to_string().contains(&format!("\"key\":\"{phase}\"")) && e["by_hand"].is_string();
+        let event = all
+            .iter()
+            .find(of)
+            .unwrap_or_else(|| panic!("no event of {phase}: {all:?}"));
+        assert!(event["what"].to_string().contains(words), "{phase}: {event}");
+    }
 }
 
 #[test]

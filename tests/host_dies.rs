@@ -5,8 +5,6 @@
 mod common;
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::processes::{Process, keepers_in, kill, processes};

@@ -1,13 +1,9 @@
 //! `jumar repl`: lines of Rhai with a run in reach; edits are staged and written as one event.
 
 mod common;
-mod terminal;
 
-use std::io::Write;
-use std::process::Stdio;
-
+use common::terminal::Terminal;
 use common::{Ended, Workplace, value_in, wait_until};
-use terminal::Terminal;
 
 const SCRIPT: &str = r#"
 import "std/gpu" as gpu;
@@ -31,16 +27,7 @@ fn after_a_failure() -> Workplace {
 }
 
 fn piped(place: &Workplace, input: &str) -> Ended {
-    let mut command = place.command(&["repl", "r"]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut jumar = command.spawn().expect("jumar starts");
-    let mut keyboard = jumar.stdin.take().expect("a pipe");
-    keyboard.write_all(input.as_bytes()).expect("it is read");
-    drop(keyboard);
-    jumar.wait_with_output().expect("it ends").into()
+    place.piped(&["repl", "r"], input)
 }
 
 fn status(place: &Workplace, phase: &str) -> String {
@@ -80,7 +67,7 @@ fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
     )
     .code(0);
     assert_eq!(ended.stdout, "skipped\n");
-    assert!(ended.stderr.contains("2 changes written"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("2 changes written\n"), "{}", ended.stderr);
     assert_eq!(
         (status(&place, "train"), status(&place, "test")),
         ("completed".into(), "skipped".into())
@@ -245,6 +232,124 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     terminal.expect("no function is called `nonsense`");
     terminal.line(":quit");
     assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn diff_prints_what_jumar_diff_prints_and_staged_edits_count() {
+    let place = after_a_failure();
+    place.jumar(&["run", "s.rhai", "--run-dir", "other"]).code(1);
+    let outside = place.jumar(&["diff", "r", "other"]);
+    let inside = piped(&place, ":diff other\n").code(0);
+    assert_eq!(inside.stdout, outside.stdout);
+    assert!(
+        inside.stderr.contains("A is this run as it is on disk"),
+        "{}",
+        inside.stderr
+    );
+    let staged = piped(
+        &place,
+        "phases.train = \"completed\"\nstate.notes.why = \"by hand\"\n:diff other\n:undo\n:undo\n",
+    )
+    .code(0);
+    let line = |name: &str| {
+        staged
+            .stdout
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .map(String::from)
+    };
+    assert!(
+        line("train").is_some_and(|l| l.contains("completed  failed")),
+        "{}",
+        staged.stdout
+    );
+    assert!(staged.stdout.contains("why"), "{}", staged.stdout);
+    assert!(
+        staged
+            .stderr
+            .contains("A is this run with 2 staged edits that are not written yet"),
+        "{}",
+        staged.stderr
+    );
+    let then = piped(&place, ":diff @1\n").code(0);
+    assert_eq!(then.stdout, place.jumar(&["diff", "r", "r@1"]).stdout);
+    for wrong in [":diff\n", ":diff nobody\n", ":diff other r\n"] {
+        assert_ne!(piped(&place, wrong).code, 0, "{wrong}");
+    }
+}
+
+#[test]
+fn every_command_is_in_the_help_and_completed_and_works_at_a_terminal() {
+    let place = after_a_failure();
+    place.jumar(&["run", "s.rhai", "--run-dir", "other"]).code(1);
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
+    terminal.expect("r> ");
+    terminal.line(":help");
+    let help = terminal.expect("r> ");
+    // What is typed, and a piece of what must come.
+    for (keys, shown) in [
+        (":he\t", "Anything else is Rhai"),
+        (":do\t double", "Twice as much."),
+        (":ph\t", "prepare  completed"),
+        (":lo\t tr\t 1", "out of luck"),
+        (":fai\t", "train, attempt 1: exit"),
+        (":cha\t", "nothing is staged"),
+        (":und\t", "nothing is staged"),
+        (":com\t", "nothing is staged"),
+        (":dif\t oth\t", "A is this run as it is on disk"),
+        (":diff other@1", "B  pending"),
+        (":rer\t prep\t", "staged: [phases] prepare = pending"),
+    ] {
+        let name: String = keys.chars().take_while(|c| *c != '\t' && *c != ' ').collect();
+        assert!(help.contains(&format!("  {name}")), "{name} is in the help:\n{help}");
+        terminal.line(keys);
+        terminal.expect(shown);
+        terminal.expect("> ");
+    }
+    assert!(help.contains("  :quit"), "{help}");
+    terminal.line(":quit");
+    terminal.expect("1 edit is not written");
+    terminal.line("s");
+    terminal.expect("r (1 staged)> ");
+    terminal.line(":qu\t");
+    terminal.expect("(s)tay? ");
+    terminal.line("c");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(status(&place, "prepare"), "pending");
+    assert!(!place.read("home/.local/share/jumar/history").lines().any(|l| l == "s"));
+}
+
+#[test]
+fn the_past_can_be_asked_and_not_changed_and_the_prompt_says_so() {
+    let place = after_a_failure();
+    let mut terminal = Terminal::start(&mut place.command(&["repl", "r@1"]));
+    terminal.expect("r@1 (as it was, read-only)> ");
+    terminal.line("[phases.train, double(4), params.batch_size]");
+    terminal.expect("[\"pending\", 8, 8]\r\n");
+    terminal.line("phases.train = \"completed\"");
+    terminal.expect("this is the run as it was at @1");
+    terminal.line(":rerun train");
+    terminal.expect("this is the run as it was at @1");
+    terminal.line(":quit");
+    assert_eq!(terminal.end(), 0);
+    let before = place.read("r/.experiment_state");
+    let ended = place.piped(&["repl", "r@1"], ":phases\n:commit\n").code(2);
+    assert!(ended.stdout.contains("train    pending"), "{}", ended.stdout);
+    assert_eq!(place.read("r/.experiment_state"), before);
+}
+
+#[test]
+fn what_phases_measured_is_shown_as_a_table() {
+    let place = after_a_failure();
+    let ended = piped(
+        &place,
+        "metrics\n#{ train: #{ loss: 0.5, seconds: 9000.0 }, test: #{ loss: 0.75, seconds: 12.0 } }\n",
+    )
+    .code(0);
+    assert_eq!(
+        ended.stdout,
+        "       loss\ntrain  0.25\n       loss  seconds\ntest   0.75      12s\ntrain   0.5   2h 30m\n"
+    );
 }
 
 #[test]

@@ -1,13 +1,9 @@
 //! `--repl-on-failure`: the run stops inside the failed phase, before its policy is asked.
 
 mod common;
-mod terminal;
 
-use std::io::Write;
-use std::process::Stdio;
-
+use common::terminal::Terminal;
 use common::{Ended, Workplace, value_in};
-use terminal::Terminal;
 
 /// `train` fails in a function until `lr` is small or `MERCY` is set; its policy would leave it out.
 const SCRIPT: &str = r#"
@@ -35,17 +31,14 @@ fn place() -> Workplace {
     place.env("HOME", &home).env("SHELL", "/bin/sh")
 }
 
+fn place_with(script: &str) -> Workplace {
+    let place = place();
+    place.write("s.rhai", script);
+    place
+}
+
 fn run(place: &Workplace, input: &str) -> Ended {
-    let mut command = place.command(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut jumar = command.spawn().expect("jumar starts");
-    let mut keyboard = jumar.stdin.take().expect("a pipe");
-    keyboard.write_all(input.as_bytes()).expect("it is read");
-    drop(keyboard);
-    jumar.wait_with_output().expect("it ends").into()
+    place.piped(&["run", "s.rhai", "--run-dir", "r", "--repl-on-failure"], input)
 }
 
 fn status(place: &Workplace, phase: &str) -> String {
@@ -75,6 +68,107 @@ fn the_variables_of_the_phase_and_of_the_function_that_failed_are_in_reach() {
     );
     assert!(ended.stderr.contains("in reach: "), "{}", ended.stderr);
     assert_eq!(status(&place, "train"), "skipped", "left to the policy");
+}
+
+/// Each level of calls has an `x` of its own.
+const NESTED: &str = r#"
+fn read_shard(name, index) {
+    let x = "function";
+    shell(`cat ${name}/${index}.csv`);
+    x
+}
+fn load(name) {
+    let x = "caller";
+    for i in 3..4 { read_shard(name, i); }
+    x
+}
+phase("prepare", || {
+    let x = "phase";
+    let root = "data";
+    step("load", || {
+        let x = "step";
+        load(root)
+    });
+    x
+});
+"#;
+
+#[test]
+fn in_a_function_in_a_step_in_a_phase_every_call_can_be_looked_at() {
+    let place = place();
+    place.write("s.rhai", NESTED);
+    let ended = run(
+        &place,
+        "[x, name, index, i, root]\nlet y = x\n:frame\n:frame 2\n[x, name, i]\n:frame 1\n[x, root]\n:frame 0\n[x, root, y]\n:frame 3\nx\n:quit\n",
+    )
+    .code(1);
+    let answers: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter(|l| l.starts_with('[') || *l == "function")
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            r#"["function", "data", 3, 3, "data"]"#,
+            r#"["caller", "data", 3]"#,
+            r#"["step", "data"]"#,
+            r#"["phase", "data", "function"]"#,
+            "function",
+        ],
+        "{}",
+        ended.stdout
+    );
+    for (call, at) in [("phase prepare", 15), ("step load", 17), ("load", 9), ("read_shard", 4)] {
+        assert!(
+            ended
+                .stdout
+                .lines()
+                .any(|l| l.contains(&format!(" {call} ")) && l.contains(&format!("s.rhai:{at} "))),
+            "{call}\n{}",
+            ended.stdout
+        );
+    }
+    assert!(
+        ended
+            .stderr
+            .contains("in read_shard (s.rhai:4), in load (s.rhai:9), in step load"),
+        "{}",
+        ended.stderr
+    );
+    let variable = run(&self::place_with(NESTED), ":frame 0\nname\n").code(1);
+    assert!(
+        variable.stderr.contains("no variable is called `name`"),
+        "{}",
+        variable.stderr
+    );
+    let none = run(&self::place_with(NESTED), ":frame 4\n").code(1);
+    assert!(none.stderr.contains("there is no call `4`"), "{}", none.stderr);
+}
+
+#[test]
+fn after_a_timeout_commands_have_time_and_a_shell_opens() {
+    let place = place_with("phase(\"slow\", #{ timeout: \"300ms\" }, || { let a = 1; shell(\"sleep 60\"); });");
+    let ended = run(
+        &place,
+        "shell(\"sleep 0.4; echo late\", #{ capture: true }).stdout\nsleep(0.1)\n:shell\n:quit\n",
+    )
+    .code(1);
+    assert!(ended.stderr.contains("has failed: timeout"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("late\n"), "{}\n{}", ended.stdout, ended.stderr);
+    assert!(!ended.stderr.contains("input:1"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`exit` comes back here"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_assigned_in_the_middle_of_a_failure_is_an_event_of_the_one_who_did() {
+    let place = place();
+    run(&place, "state.notes.why = \"disk\"\n:quit\n").code(0);
+    let told = place.jumar(&["history", "r"]).code(0).stdout;
+    assert!(
+        told.contains("committed in repl by ") && told.contains("[notes] why=disk"),
+        "{told}"
+    );
 }
 
 #[test]

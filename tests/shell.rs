@@ -1,13 +1,9 @@
 //! `jumar shell RUN PHASE`: the user's shell where a phase's command failed.
 
 mod common;
-mod terminal;
 
-use std::io::Write;
-use std::process::Stdio;
-
-use common::{Ended, Workplace};
-use terminal::Terminal;
+use common::Workplace;
+use common::terminal::Terminal;
 
 const SCRIPT: &str = r#"
 env.FROM_TOP = "top";
@@ -26,24 +22,11 @@ fn after_a_failure() -> Workplace {
     place.env("SHELL", "/bin/sh")
 }
 
-fn typed(place: &Workplace, arguments: &[&str], input: &str) -> Ended {
-    let mut command = place.command(arguments);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut jumar = command.spawn().expect("jumar starts");
-    let mut keyboard = jumar.stdin.take().expect("a pipe");
-    keyboard.write_all(input.as_bytes()).expect("it is read");
-    drop(keyboard);
-    jumar.wait_with_output().expect("it ends").into()
-}
-
 #[test]
 fn the_shell_has_the_directory_and_the_environment_of_the_command_that_failed() {
     let place = after_a_failure();
     let input = "basename \"$PWD\"; echo $FROM_TOP, $FROM_PHASE, $FROM_BODY, $FROM_CALL, $JUMAR_PHASE $JUMAR_ATTEMPT, [$HF_TOKEN]; exit 7";
-    let ended = typed(&place, &["shell", "r", "bad"], input).code(7);
+    let ended = place.piped(&["shell", "r", "bad"], input).code(7);
     assert_eq!(ended.stdout, "sub\ntop, phase, body, a b, bad 1, []\n");
     assert!(ended.stderr.contains("bad, attempt 1, in "), "{}", ended.stderr);
     assert!(ended.stderr.contains("its last command: exit 3"), "{}", ended.stderr);
@@ -65,25 +48,22 @@ fn a_secret_does_not_reach_the_state_file() {
 #[test]
 fn a_phase_without_a_failed_command_has_what_its_next_attempt_would_have() {
     let place = after_a_failure();
-    let ended = typed(
-        &place,
-        &["shell", "r", "good"],
-        "echo $FROM_TOP, $FROM_PHASE, $JUMAR_PHASE",
-    )
-    .code(0);
+    let ended = place
+        .piped(&["shell", "r", "good"], "echo $FROM_TOP, $FROM_PHASE, $JUMAR_PHASE")
+        .code(0);
     assert_eq!(ended.stdout, "top, other, good\n");
 }
 
 #[test]
 fn a_phase_or_an_attempt_that_is_not_there_is_answered_with_what_is() {
     let place = after_a_failure();
-    let ended = typed(&place, &["shell", "r", "bda"], "").code(2);
+    let ended = place.piped(&["shell", "r", "bda"], "").code(2);
     assert!(
         ended.stderr.contains("no phase `bda`; did you mean `bad`?"),
         "{}",
         ended.stderr
     );
-    let ended = typed(&place, &["shell", "r", "bad", "--attempt", "2"], "").code(2);
+    let ended = place.piped(&["shell", "r", "bad", "--attempt", "2"], "").code(2);
     assert!(ended.stderr.contains("bad has 1 attempts, not 2"), "{}", ended.stderr);
 }
 

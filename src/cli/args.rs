@@ -352,7 +352,7 @@ pub(super) struct EditArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct EvalArguments {
-    /// A run directory, a state file, a run's name or its beginning
+    /// A run directory, a state file, a run's name or its beginning; with @N as it was after its N-th event
     #[arg(value_name = "RUN")]
     pub run: String,
     /// A Rhai expression: state.phases.train, params, metrics.train.accuracy, a function of the script
@@ -365,7 +365,8 @@ pub(super) struct EvalArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArguments {
-    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    /// A run directory, a state file, a run's name or its beginning, with @N as it was after its N-th event;
+    /// without it the newest run
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// The phase, by name or number, to be explained in detail
@@ -423,7 +424,8 @@ pub(super) struct ShellArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct ReplArguments {
-    /// A run directory, a state file, a run's name or its beginning; without it the newest run
+    /// A run directory, a state file, a run's name or its beginning, with @N as it was after its N-th event;
+    /// without it the newest run
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 }

@@ -16,8 +16,8 @@ use super::error::CliError;
 use super::exit_code;
 use crate::run::{RunPath, locate};
 use crate::state::{
-    Change, Event, Owner, PhaseStatus, State, StateError, Store, changes_between, check_text, holder, patch_text,
-    read_text, replace_text,
+    ByHand, Change, Event, Owner, PhaseStatus, State, StateError, StateText, Store, announce, changes_between,
+    check_text, holder, patch_text, read, read_text, replace_text,
 };
 use crate::ui::{Printer, Tone, paint, shell_quote};
 
@@ -26,25 +26,21 @@ const TRIES: usize = 10;
 /// How long a run that is on has to write over a text that it did not see.
 const SETTLE: Duration = Duration::from_millis(60);
 
-/// A text and the state that it describes.
-#[derive(Clone)]
-pub(super) struct Text {
-    pub text: String,
-    pub state: State,
-}
-
 /// Why an edited text was not taken.
 enum Refused {
     /// It is no state, or says what is not for people to say.
     Wrong(CliError),
     /// Somebody else changed the same keys; `now` is what the file holds.
-    Conflict { now: Text, conflicts: Vec<String> },
+    Conflict {
+        now: Box<StateText>,
+        conflicts: Vec<String>,
+    },
 }
 
 /// Opens the state file in the editor.
 pub(super) fn edit(arguments: &EditArguments, printer: &Printer) -> Result<u8, CliError> {
     let run = locate(arguments.run.as_deref())?;
-    let mut base = Text::read(&run)?;
+    let mut base = read_text(&run.state_file)?;
     let copy = Copy::make(&run, &base.text)?;
     loop {
         run_editor(&copy.path)?;
@@ -84,16 +80,9 @@ pub(super) fn edit(arguments: &EditArguments, printer: &Printer) -> Result<u8, C
                         return Err(copy.keep(error));
                     }
                 }
-                base = now;
+                base = *now;
             }
         }
-    }
-}
-
-impl Text {
-    pub(super) fn read(run: &RunPath) -> Result<Text, CliError> {
-        let (text, state) = read_text(&run.state_file)?;
-        Ok(Text { text, state })
     }
 }
 
@@ -215,12 +204,14 @@ fn ask(question: &str, letters: &str, printer: &Printer) -> char {
 }
 
 /// Checks an edited text and puts it in the place of the file. Returns what it changed.
-fn take(run: &RunPath, base: &Text, edited: &str, copy: &Copy, printer: &Printer) -> Result<Vec<Shown>, Refused> {
+fn take(run: &RunPath, base: &StateText, edited: &str, copy: &Copy, printer: &Printer) -> Result<Vec<Shown>, Refused> {
     let state = check_text(edited, &copy.path).map_err(|e| Refused::Wrong(e.into()))?;
     let changes = changes_between(&base.state, &state);
     let wrong = |error: StateError| Refused::Wrong(error.into());
+    let mut event = Event::by_hand(ByHand::Edit);
+    event.changes.clone_from(&changes);
     // Held while it is taken: no run may begin on the old text at this moment.
-    let lock = match Store::open(&run.state_file) {
+    let mut store = match Store::open(&run.state_file) {
         Ok(store) => Some(store),
         Err(StateError::Locked { owner, .. }) => {
             refuse_running(run, &changes, &owner)?;
@@ -228,46 +219,49 @@ fn take(run: &RunPath, base: &Text, edited: &str, copy: &Copy, printer: &Printer
         }
         Err(error) => return Err(wrong(error)),
     };
+    let mut before: Option<State> = None;
     for _ in 0..TRIES {
-        let (text, now) = read_text(&run.state_file).map_err(wrong)?;
-        let after = if text == base.text {
-            edited.to_string()
-        } else {
-            let conflicts = conflicts(&base.state, &now, &changes);
-            if !conflicts.is_empty() {
-                return Err(Refused::Conflict {
-                    now: Text { text, state: now },
-                    conflicts,
-                });
+        let mut now = read_text(&run.state_file).map_err(wrong)?;
+        let conflicts = conflicts(&base.state, &now.state, &changes);
+        if !conflicts.is_empty() {
+            return Err(Refused::Conflict {
+                now: Box::new(now),
+                conflicts,
+            });
+        }
+        if before.is_none() {
+            before = Some(now.state.clone());
+            match &mut store {
+                Some(store) => {
+                    store.commit(event.clone()).and_then(|()| store.show()).map_err(wrong)?;
+                    now = read_text(&run.state_file).map_err(wrong)?;
+                }
+                None => announce(&run.state_file, &event.verb, &changes).map_err(wrong)?,
             }
-            printer.info("the file was changed while you edited it; your changes are merged into it");
-            patch_text(&text, &changes, &run.state_file).map_err(wrong)?
-        };
-        if !replace_text(&run.state_file, &text, &after).map_err(wrong)? {
+        }
+        let after = put_together(base, edited, &now, &changes);
+        if !replace_text(&run.state_file, &now, &after).map_err(wrong)? {
             continue;
         }
-        if let Some(mut store) = lock {
-            store.refresh().map_err(wrong)?;
-            // A line that is gone from a file without a stamp may as well have been lost: here somebody took it out.
-            let told = |c: &&Change| store.state().get(&c.section, &c.key) != c.value.as_deref();
-            let mut event = Event::by_hand("edited");
-            event.changes = changes
-                .iter()
-                .filter(told)
-                .filter(|c| c.key != "journal")
-                .cloned()
-                .collect();
-            if !event.changes.is_empty() {
-                store.commit(event).map_err(wrong)?;
-            }
-            return Ok(shown(&now, &changes));
-        }
-        thread::sleep(SETTLE);
         // A run that wrote at the very same moment did not see the edit.
-        let (_, there) = read_text(&run.state_file).map_err(wrong)?;
-        let kept = |c: &Change| there.get(&c.section, &c.key) == c.value.as_deref();
-        if changes.iter().all(kept) || holder(&run.state_file).is_none() {
-            return Ok(shown(&now, &changes));
+        let is_taken = match &mut store {
+            Some(store) => store.refresh().map(|_| true),
+            None => {
+                thread::sleep(SETTLE);
+                let kept = |state: State| {
+                    changes
+                        .iter()
+                        .all(|c| state.get(&c.section, &c.key) == c.value.as_deref())
+                };
+                read(&run.state_file).map(|state| kept(state) || holder(&run.state_file).is_none())
+            }
+        };
+        if is_taken.map_err(wrong)? {
+            let before = before.unwrap_or_default();
+            if before != base.state {
+                printer.info("the file was changed while you edited it; your changes are merged into it");
+            }
+            return Ok(shown(&before, &changes));
         }
     }
     let file = run.state_file.display();
@@ -276,9 +270,22 @@ fn take(run: &RunPath, base: &Text, edited: &str, copy: &Copy, printer: &Printer
     ))))
 }
 
+/// The text that is edited with what others changed meanwhile. The layout and the comments are those of the editor, unless
+/// only others changed any.
+fn put_together(base: &StateText, edited: &str, now: &StateText, changes: &[Change]) -> String {
+    let mut state = now.state.clone();
+    changes.iter().for_each(|change| state.apply(change));
+    let mine = now.filled(edited, &state);
+    if mine == now.filled(&base.text, &state) {
+        now.filled(&now.text, &state)
+    } else {
+        mine
+    }
+}
+
 /// How the phase that is running ends is for its run to say.
 fn refuse_running(run: &RunPath, changes: &[Change], owner: &Owner) -> Result<(), Refused> {
-    let (_, now) = read_text(&run.state_file).map_err(|e| Refused::Wrong(e.into()))?;
+    let now = read(&run.state_file).map_err(|e| Refused::Wrong(e.into()))?;
     let running = |c: &&Change| c.section == "phases" && now.phase(&c.key) == Some(PhaseStatus::InProgress);
     match changes.iter().find(running) {
         None => Ok(()),

@@ -9,6 +9,7 @@ use super::args::ExplainArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::look::{Look, With};
+use super::moment::locate_moment;
 use super::outcome::why_blocked;
 use crate::plan::{Cause, Phase, Schedule, Selection, Standing};
 use crate::run::{AttemptOutcome, attempts, locate, stale_phases, standings};
@@ -77,7 +78,7 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
 /// `explain PHASE` means the newest run when no run is called that.
 fn which(arguments: &ExplainArguments) -> (Option<&str>, Option<&str>) {
     match (arguments.run.as_deref(), arguments.phase.as_deref()) {
-        (Some(word), None) if locate(Some(word)).is_err() => {
+        (Some(word), None) if locate_moment(Some(word)).is_err() => {
             let newest = locate(None).ok().and_then(|run| read(&run.state_file).ok());
             match newest.is_some_and(|state| state.phase(word).is_some()) {
                 true => (None, Some(word)),

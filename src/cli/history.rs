@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::exit_code;
 use crate::plan::parse_duration;
 use crate::run::locate;
-use crate::state::{Happened, KeyChange, history as happened_to};
+use crate::state::{ByHand, Happened, KeyChange, history as happened_to};
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
 /// How much of a value is shown, in characters.
@@ -44,7 +44,11 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
         ("", Align::Left),
     ]);
     for event in &events {
-        let tone = if event.is_by_hand() { Tone::Accent } else { Tone::Plain };
+        let tone = if event.by_hand().is_some() {
+            Tone::Accent
+        } else {
+            Tone::Plain
+        };
         table.row(vec![
             event.number.to_string().into(),
             event
@@ -68,7 +72,7 @@ pub(super) fn to_json(event: &Happened) -> Value {
         .iter()
         .map(|c| json!({ "section": c.section, "key": c.key, "before": c.before, "after": c.after }))
         .collect();
-    json!({ "event": event.number, "time": event.at, "what": event.verb, "changes": changes })
+    json!({ "event": event.number, "time": event.at, "what": event.verb, "by_hand": event.by_hand().map(ByHand::as_str), "changes": changes })
 }
 
 /// A change in a line.
@@ -91,7 +95,7 @@ pub(super) fn change_in_words(change: &KeyChange) -> String {
 
 /// The phases that an event changed; other keys only when a person changed them.
 fn in_words(event: &Happened) -> String {
-    let told = |change: &&KeyChange| change.section == "phases" || event.is_by_hand();
+    let told = |change: &&KeyChange| change.section == "phases" || event.by_hand().is_some();
     let mut all: Vec<String> = event.changes.iter().filter(told).take(4).map(change_in_words).collect();
     let more = event.changes.iter().filter(told).count().saturating_sub(all.len());
     if more > 0 {

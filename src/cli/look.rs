@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use super::error::CliError;
+use super::moment::{Suffix, read_run};
 use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use crate::plan::Provided;
-use crate::run::{Observer, RunDirectory, RunPath, Session, locate, recorded_parameters};
+use crate::run::{Observer, RunDirectory, RunPath, Session, recorded_parameters};
 use crate::script::{Host, Inspector, ScriptError, ScriptSource};
-use crate::state::{Owner, State, holder, read, value};
+use crate::state::{Moment, Owner, State, holder, value};
 use crate::ui::Printer;
 
 /// A run that is looked at.
 pub(super) struct Look {
     /// Where it is.
     pub run: RunPath,
-    /// Its state as the file has it.
+    /// The moment of it that is meant; `None` is now.
+    pub moment: Option<Moment>,
+    /// Its state, then or now.
     pub state: State,
     /// Who has it in use.
     pub owner: Option<Owner>,
@@ -43,11 +46,10 @@ pub(super) enum With {
 impl Look {
     /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
     pub(super) fn open(asked: Option<&str>, with: With, printer: &Printer) -> Result<Look, CliError> {
-        let mut run = locate(asked)?;
-        let state = read(&run.state_file)?;
+        let (mut run, state, moment) = read_run(asked)?;
         let source = recorded_script(&run, &state, None, printer);
         go_to_working_directory(&mut run, None, &state, printer)?;
-        let owner = holder(&run.state_file);
+        let owner = holder(&run.state_file).filter(|_| moment.is_none());
         let watcher = Arc::new(Watcher::new(printer, true, false));
         let session = Arc::new(session(&run, &state, with, &watcher));
         let host = source
@@ -66,8 +68,12 @@ impl Look {
         // What the top level wrote into its draft of the state is not in the file.
         session.ledger.redraft(state.clone());
         session.look_at();
+        if let Some(moment) = moment {
+            session.refuse_writes(Some(&past(moment)));
+        }
         Ok(Look {
             run,
+            moment,
             state,
             owner,
             session,
@@ -86,6 +92,12 @@ impl Look {
             ));
         }
     }
+}
+
+/// Why nothing is changed in a run as it was.
+pub(super) fn past(moment: Moment) -> String {
+    let at = Suffix(moment);
+    format!("this is the run as it was at {at}; open it without the {at} to change it")
 }
 
 fn session(run: &RunPath, state: &State, with: With, watcher: &Arc<Watcher>) -> Session {

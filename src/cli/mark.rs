@@ -11,7 +11,8 @@ use super::exit_code;
 use super::look::{Look, With};
 use crate::run::{RunPath, Unfinished, accepted, left_running, locate, stale_phases};
 use crate::state::{
-    Change, Event, Owner, PhaseStatus, State, StateError, Store, holder, patch_text, read, read_text, replace_text,
+    ByHand, Change, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
+    replace_text,
 };
 use crate::ui::Printer;
 
@@ -188,7 +189,7 @@ impl Marking {
     }
 
     fn event(&self, marked: &[Marked]) -> Event {
-        marked.iter().fold(Event::by_hand("marked"), |event, one| {
+        marked.iter().fold(Event::by_hand(ByHand::Mark), |event, one| {
             let event = event.set("phases", &one.phase, self.to.as_str());
             match &self.look {
                 // One that was completed and is not stale is as it was.
@@ -204,16 +205,23 @@ impl Marking {
     fn beside(&self, run: &RunPath, owner: &Owner, phases: Vec<String>) -> Result<Vec<Marked>, CliError> {
         let mut first: Option<Vec<Marked>> = None;
         for _ in 0..TRIES {
-            let (text, state) = read_text(&run.state_file)?;
-            if let Some(phase) = phases.iter().find(|p| state.phase(p) == Some(PhaseStatus::InProgress)) {
+            let now = read_text(&run.state_file)?;
+            if let Some(phase) = phases
+                .iter()
+                .find(|p| now.state.phase(p) == Some(PhaseStatus::InProgress))
+            {
                 return Err(CliError::usage(format!(
                     "{phase} is running now, in {owner}: how it ends is for the run to say. Nothing was changed."
                 ))
                 .hint("stop the run first (Ctrl-C, or TERM to that process), then mark it"));
             }
-            let marked = self.as_they_stand(&state, phases.clone());
-            let text_after = patch_text(&text, &self.event(&marked).changes, &run.state_file)?;
-            if text_after != text && !replace_text(&run.state_file, &text, &text_after)? {
+            let marked = self.as_they_stand(&now.state, phases.clone());
+            let event = self.event(&marked);
+            if first.is_none() {
+                announce(&run.state_file, &event.verb, &event.changes)?;
+            }
+            let text_after = patch_text(&now.text, &event.changes, &run.state_file)?;
+            if !replace_text(&run.state_file, &now, &text_after)? {
                 continue;
             }
             let marked = first.get_or_insert(marked);

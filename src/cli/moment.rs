@@ -1,6 +1,10 @@
 //! `RUN@N`: a run as it was after one of its events.
 
+use std::fmt;
+use std::path::Path;
+
 use super::error::CliError;
+use super::take_up::meant_path;
 use crate::run::{LocateError, RunPath, locate};
 use crate::state::{Moment, State, read, read_moment};
 
@@ -20,8 +24,40 @@ pub(super) fn locate_moment(asked: Option<&str>) -> Result<(RunPath, Option<Mome
     Ok((locate(name)?, moment))
 }
 
-/// The run and the moment. A run or a file may have an `@` in its own name: only a number behind the last one counts.
+/// Finds the run that is meant in the middle of a session on `own`: `@4` is that one as it was, and a path means what it
+/// means where the user is, although the session is in the run's working directory.
+pub(super) fn locate_beside(own: &RunPath, asked: &str) -> Result<(RunPath, Option<Moment>), LocateError> {
+    let (name, moment) = split(Some(asked));
+    let Some(name) = name else {
+        return Ok((own.clone(), moment));
+    };
+    let typed = meant_path(name);
+    let run = if typed.symlink_metadata().is_ok() {
+        locate(Some(&typed.to_string_lossy()))?
+    } else {
+        locate(Some(name))?
+    };
+    Ok((run, moment))
+}
+
+/// A moment as the user wrote it: `@4`, `@-1`.
+pub(super) struct Suffix(pub Moment);
+
+impl fmt::Display for Suffix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Moment::After(number) => write!(f, "@{number}"),
+            Moment::Ago(count) => write!(f, "@-{count}"),
+        }
+    }
+}
+
+/// The run and the moment. A run or a file may have an `@` in its own name: only a number behind the last one counts, and
+/// what is there under the whole name is meant.
 fn split(asked: Option<&str>) -> (Option<&str>, Option<Moment>) {
+    if asked.is_some_and(|asked| Path::new(asked).symlink_metadata().is_ok()) {
+        return (asked, None);
+    }
     let parts = asked.and_then(|asked| asked.rsplit_once('@'));
     let Some((name, moment)) = parts.and_then(|(name, number)| Some((name, parse(number)?))) else {
         return (asked, None);

@@ -1,7 +1,7 @@
 //! Taking a run up again: its script, and the directory it began in.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use super::args::How;
 use super::error::CliError;
@@ -13,8 +13,13 @@ use crate::script::ScriptSource;
 use crate::state::{State, value};
 use crate::ui::{Printer, shell_quote};
 
-/// Set when this process has left the directory in which the user is.
-static LEFT: AtomicBool = AtomicBool::new(false);
+/// The directory in which the user is, when this process has left it.
+static LEFT: OnceLock<PathBuf> = OnceLock::new();
+
+/// A path that the user typed, as it means the same from here.
+pub(super) fn meant_path(typed: &str) -> PathBuf {
+    LEFT.get().map_or_else(|| typed.into(), |left| left.join(typed))
+}
 
 /// The run directory as the user can type it, who may be elsewhere than in the run's working directory.
 pub(super) fn typed_directory(session: &Session) -> PathBuf {
@@ -23,7 +28,7 @@ pub(super) fn typed_directory(session: &Session) -> PathBuf {
 
 /// A path as the user can type it, who may be elsewhere.
 pub(super) fn typed_path(path: &Path) -> PathBuf {
-    if LEFT.load(Ordering::Relaxed) {
+    if LEFT.get().is_some() {
         std::path::absolute(path).unwrap_or_else(|_| path.into())
     } else {
         path.into()
@@ -144,7 +149,8 @@ pub(super) fn go_to_working_directory(
             recorded.display()
         ))
     })?;
-    LEFT.store(true, Ordering::Relaxed);
+    // A second time it is left for the same one.
+    let _ = LEFT.set(here.clone());
     if let Some(how) = how {
         if let Some(path) = &mut how.checkpoint {
             *path = here.join(&*path).to_string_lossy().into_owned();

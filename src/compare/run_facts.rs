@@ -101,15 +101,20 @@ impl RunFacts {
             Some(moment) => read_moment(&run.state_file, moment)?,
             None => read(&run.state_file)?,
         };
+        Ok(RunFacts::with(run, state, moment))
+    }
+
+    /// A run as it would be with this state; all else as [`RunFacts::at`] finds it.
+    pub fn with(run: &RunPath, state: State, moment: Option<Moment>) -> RunFacts {
         let live = moment.is_none() && holder(&run.state_file).is_some();
         let kept = private_directory(&run.state_file).join("script.rhai");
         let script = std::fs::read(kept)
             .ok()
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok(RunFacts {
+        RunFacts {
             moment,
             ..RunFacts::new(run, state, live, provenance(&run.state_file).pop(), script)
-        })
+        }
     }
 
     /// Reads only how a run stands: no facts. For lists of very many runs.

@@ -53,6 +53,8 @@ pub struct Attempt {
     has_complained: AtomicBool,
     /// Whether people were told that newer checkpoints are not what was recorded.
     has_fallen_back: AtomicBool,
+    /// Whether the phase's time does not count any more.
+    is_over: AtomicBool,
     pub(super) replay: Option<Replay>,
 }
 
@@ -102,6 +104,7 @@ impl Attempt {
             stopped: AtomicBool::new(false),
             has_complained: AtomicBool::new(false),
             has_fallen_back: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             replay: None,
         }
     }
@@ -235,7 +238,19 @@ impl Attempt {
 
     /// How much of the phase's `timeout` is left; `None` without one.
     pub fn time_left(&self) -> Option<Duration> {
+        if self.is_over() {
+            return None;
+        }
         self.phase.timeout.map(|t| t.saturating_sub(self.elapsed()))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// The attempt is over and recorded; what is done with it from here on is bounded by nothing.
+    pub fn stop_the_clock(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// The step that is on, with the steps around it: `outer/inner`.

@@ -223,7 +223,8 @@ impl Attempt {
             log,
             capture: request.capture,
             timeout: request.timeout.into_iter().chain(self.time_left()).min(),
-            note: place.note,
+            // The book of an attempt that is over is closed.
+            note: place.note.filter(|_| !self.is_over()),
         };
         let watch = Watch {
             stall: request.stall.or(self.phase.stall),

@@ -47,6 +47,19 @@ pub struct FunctionDocs {
     pub is_own: bool,
 }
 
+/// A call that led to where lines are answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What was called: `phase train`, a function, `step load`.
+    pub what: String,
+    /// The place that was reached in it, `file:line`.
+    pub place: String,
+    /// Its own variables.
+    pub variables: Vec<String>,
+    /// Whether lines see its variables, and those around it.
+    pub is_looked_at: bool,
+}
+
 /// Something that answers lines of script.
 pub trait Ask {
     /// Evaluates a line, or several, and returns the value of the last.
@@ -60,6 +73,16 @@ pub trait Ask {
 
     /// The functions that lines can call, in alphabetical order; each overload is one.
     fn functions(&self) -> Vec<FunctionDocs>;
+
+    /// The calls that led here, outermost first; none where nothing is being called.
+    fn calls(&self) -> Vec<Call> {
+        vec![]
+    }
+
+    /// Lines see the variables of one of [`Ask::calls`] from here on; `false` when there is none of that number.
+    fn stand_in(&mut self, _call: usize) -> bool {
+        false
+    }
 }
 
 /// A script that can be asked.

@@ -29,6 +29,8 @@ pub(super) struct Lines {
     functions: AST,
     global: GlobalRuntimeState,
     scope: Scope<'static>,
+    /// How many of the variables were there before the first line.
+    found: usize,
     /// The names of [`NAMES`] that the script has not taken for itself.
     lent: Vec<&'static str>,
     /// The attempt in whose middle the lines are.
@@ -42,6 +44,7 @@ impl Lines {
             global: engine.new_global_runtime_state(),
             functions: ast.clone_functions_only(),
             scope: Scope::new(),
+            found: 0,
             lent: vec![],
             attempt: None,
             shared,
@@ -64,10 +67,33 @@ impl Lines {
             attempt: Some(attempt),
             shared,
             global,
+            found: scope.len(),
             scope,
         };
         lines.lend_what_is_free();
         lines
+    }
+
+    /// Lines go on with other variables around them; those that lines have made stay.
+    pub(super) fn move_to(&mut self, around: Scope<'static>) {
+        let mut scope = around;
+        let found = scope.len();
+        // Rhai gives them newest first.
+        let made: Vec<_> = self
+            .scope
+            .iter_raw()
+            .take(self.scope.len().saturating_sub(self.found))
+            .collect();
+        for (name, constant, value) in made.into_iter().rev() {
+            if constant {
+                scope.push_constant_dynamic(name.to_string(), value.clone());
+            } else {
+                scope.push_dynamic(name.to_string(), value.clone());
+            }
+        }
+        self.scope = scope;
+        self.found = found;
+        self.lend_what_is_free();
     }
 
     fn lend_what_is_free(&mut self) {

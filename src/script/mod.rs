@@ -33,7 +33,7 @@ pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
 pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME, standard_modules};
 pub use host::Host;
-pub use inspect::{Answer, Ask, FunctionDocs, Inspector, NAMES, is_unfinished};
+pub use inspect::{Answer, Ask, Call, FunctionDocs, Inspector, NAMES, is_unfinished};
 pub use listing::{Primitive, primitives};
 pub use manual::{Entry, definitions, manual};
 pub use post_mortem::Examiner;

@@ -35,6 +35,44 @@ pub struct Change {
     pub value: Option<String>,
 }
 
+/// In which way a person changed a state by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByHand {
+    /// The file was saved by another program: an editor, `sed`.
+    Outside,
+    /// `jumar edit`
+    Edit,
+    /// `jumar mark`
+    Mark,
+    /// A commit in `jumar repl`, or an assignment in the middle of a failure.
+    Repl,
+}
+
+impl ByHand {
+    /// All ways.
+    pub const ALL: [ByHand; 4] = [ByHand::Outside, ByHand::Edit, ByHand::Mark, ByHand::Repl];
+
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ByHand::Outside => "outside",
+            ByHand::Edit => "edit",
+            ByHand::Mark => "mark",
+            ByHand::Repl => "repl",
+        }
+    }
+
+    /// How the verb of such an event begins; ` by ` and a name follow.
+    pub(super) const fn verb(self) -> &'static str {
+        match self {
+            ByHand::Outside => "edited outside",
+            ByHand::Edit => "edited with edit",
+            ByHand::Mark => "marked",
+            ByHand::Repl => "committed in repl",
+        }
+    }
+}
+
 impl Event {
     /// An event that changes nothing yet.
     pub fn new(verb: impl Into<Cow<'static, str>>) -> Self {
@@ -45,9 +83,15 @@ impl Event {
         }
     }
 
-    /// As [`Event::new`], for what the user of this process does by hand: the verb says who that is.
-    pub fn by_hand(verb: &str) -> Self {
-        Event::new(format!("{verb} by {}", super::owner::user()))
+    /// As [`Event::new`], for what the user of this process does by hand: the verb says how, and who that is.
+    pub fn by_hand(way: ByHand) -> Self {
+        Event::new(format!("{} by {}", way.verb(), super::owner::user()))
+    }
+
+    /// The same changes, as something that the user of this process does by hand.
+    pub fn done_by_hand(self, way: ByHand) -> Self {
+        let Event { verb, .. } = Event::by_hand(way);
+        Event { verb, ..self }
     }
 
     /// Adds: this key gets this value. The value is the text of one line; text that may hold line ends or blanks

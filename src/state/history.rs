@@ -5,9 +5,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::by_hand::announced;
 use super::disk::{Disk, RealDisk, failure};
 use super::error::StateError;
-use super::event::Event;
+use super::event::{ByHand, Event};
 use super::look::places;
 use super::model::State;
 use super::owner;
@@ -18,8 +19,10 @@ use super::store::Store;
 
 /// How the verb of an event that takes another one back begins; the number of that one follows.
 const UNDO: &str = "undid ";
-/// How the verbs of events begin that people caused by hand.
-const BY_HAND: [&str; 3] = ["edited", "marked", "committed"];
+/// How the journal's verb begins for a text that somebody saved into the state file …
+const SAVED: &str = "edited by ";
+/// … and how it is told: no command of this program did it.
+const OUTSIDE: &str = "edited outside by ";
 
 /// One recorded event of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +51,9 @@ pub struct KeyChange {
 }
 
 impl Happened {
-    /// Whether a person caused it, be it with an editor or by a command.
-    pub fn is_by_hand(&self) -> bool {
-        BY_HAND.iter().any(|word| self.verb.starts_with(word))
+    /// In which way a person caused it; `None` when the program did.
+    pub fn by_hand(&self) -> Option<ByHand> {
+        ByHand::ALL.into_iter().find(|way| self.verb.starts_with(way.verb()))
     }
 
     /// The event that this one took back.
@@ -73,7 +76,8 @@ pub enum Moment {
 /// # Errors
 /// [`StateError::NotFound`] when there is no journal, [`StateError::Io`].
 pub fn history(state_file: &Path) -> Result<Vec<Happened>, StateError> {
-    let (mut state, records) = all_records(state_file)?;
+    let (mut state, mut records) = all_records(state_file)?;
+    say_who(records.values_mut(), announced(&places(state_file).1));
     let happened = records.into_values().map(|record| {
         let changes = record.changes().map(|change| {
             let before = state.get(&change.section, &change.key).map(str::to_owned);
@@ -142,7 +146,7 @@ pub fn undo(store: &mut Store, number: Option<u64>) -> Result<Happened, StateErr
         Some(number) => all.iter().find(|happened| happened.number == number),
         None => all
             .iter()
-            .rfind(|happened| happened.is_by_hand() && !undone.contains(&happened.number)),
+            .rfind(|happened| happened.by_hand().is_some() && !undone.contains(&happened.number)),
     };
     let Some(happened) = found else {
         return Err(refuse(match number {
@@ -165,6 +169,35 @@ pub fn undo(store: &mut Store, number: Option<u64>) -> Result<Happened, StateErr
     let happened = happened.clone();
     store.commit(event)?;
     Ok(happened)
+}
+
+/// Tells of each text that was saved into the file which command did it, by what the commands announced; the others were
+/// edited outside. A run may take several edits in at once, and then the event is all of these.
+fn say_who<'a>(records: impl Iterator<Item = &'a mut Record>, mut announced: Vec<Record>) {
+    for record in records {
+        let Some(who) = record.verb.strip_prefix(SAVED).map(str::to_owned) else {
+            continue;
+        };
+        let is_part =
+            |said: &Record| said.at_ms <= record.at_ms && said.changes().any(|c| record.changes().any(|r| r == c));
+        let mut told: Vec<String> = vec![];
+        let mut all_said = false;
+        if let Some(last) = announced.iter().rposition(is_part) {
+            let said: Vec<Record> = announced.drain(..=last).filter(is_part).collect();
+            for one in &said {
+                if !told.contains(&one.verb) {
+                    told.push(one.verb.clone());
+                }
+            }
+            all_said = record
+                .changes()
+                .all(|r| said.iter().any(|one| one.changes().any(|c| c == r)));
+        }
+        if !all_said {
+            told.push(format!("{OUTSIDE}{who}"));
+        }
+        record.verb = told.join(", ");
+    }
 }
 
 /// All records by number, and the state that they start from. Where two segments have the same number, as after a
@@ -241,9 +274,12 @@ mod tests {
             .collect();
         assert_eq!(verbs[0], (1, "created".to_owned()));
         assert_eq!(verbs[1], (2, "phase".to_owned()));
-        assert!(verbs[2].0 == 3 && verbs[2].1.starts_with("edited by "), "{verbs:?}");
+        assert!(
+            verbs[2].0 == 3 && verbs[2].1.starts_with("edited outside by "),
+            "{verbs:?}"
+        );
         assert_eq!(verbs[3], (4, "phase".to_owned()));
-        assert!(all[2].is_by_hand() && !all[3].is_by_hand());
+        assert!(all[2].by_hand() == Some(ByHand::Outside) && all[3].by_hand().is_none());
         assert_eq!(all[2].changes[0].before.as_deref(), Some("completed"));
         assert_eq!(all[2].changes[0].after.as_deref(), Some("pending"));
     }

@@ -36,9 +36,9 @@ mod store;
 pub mod value;
 mod view;
 
-pub use by_hand::{changes_between, check_text, patch_text, read_text, replace_text};
+pub use by_hand::{StateText, announce, changes_between, check_text, patch_text, read_text, replace_text};
 pub use error::{StateError, SyntaxError};
-pub use event::{Change, Event, key_problem};
+pub use event::{ByHand, Change, Event, key_problem};
 pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};
 pub use inspect::{Finding, inspect};
 pub use lock::Doubt;

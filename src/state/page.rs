@@ -87,6 +87,24 @@ pub(super) fn import(bytes: &[u8], shown: &Path) -> Result<State, StateError> {
 
 /// Puts a state into a text. A text that is no state file is replaced by one with nothing but the state.
 pub(super) fn render(skeleton: &[u8], state: &State, stamp: &Stamp) -> String {
+    let mut document = filled(skeleton, state);
+    if check::is_ours(state.get(METADATA, "version")) {
+        document.apply(&change(METADATA, STAMP_KEY, Some(stamp.to_string())));
+    } else {
+        document.apply(&change(METADATA, STAMP_KEY, None));
+        document.push_comment(&format!("{STAMP_COMMENT}{stamp}"));
+    }
+    document.push_comment(END);
+    document.to_string()
+}
+
+/// As [`render`], for a state that no journal has: the text says nothing of what it was made from.
+pub(super) fn render_bare(skeleton: &[u8], state: &State) -> String {
+    filled(skeleton, state).to_string()
+}
+
+/// A text with the values of a state, and without the marks in comments.
+fn filled(skeleton: &[u8], state: &State) -> Document {
     // A crash may have left zeros in a comment: such a text can be parsed, but is refused when it is read again.
     let text = std::str::from_utf8(skeleton).unwrap_or_default().replace('\0', "");
     let mut document = Document::parse(&text).unwrap_or_default();
@@ -107,14 +125,7 @@ pub(super) fn render(skeleton: &[u8], state: &State, stamp: &Stamp) -> String {
             }
         }
     }
-    if check::is_ours(state.get(METADATA, "version")) {
-        document.apply(&change(METADATA, STAMP_KEY, Some(stamp.to_string())));
-    } else {
-        document.apply(&change(METADATA, STAMP_KEY, None));
-        document.push_comment(&format!("{STAMP_COMMENT}{stamp}"));
-    }
-    document.push_comment(END);
-    document.to_string()
+    document
 }
 
 /// A text that consists of comments, to put a state into.

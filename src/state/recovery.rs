@@ -74,6 +74,8 @@ pub(super) struct Present {
 pub(super) struct Recovered {
     /// The state, when there is a live segment.
     pub(super) state: Option<State>,
+    /// The place in the journal that the state is of.
+    pub(super) stamp: Option<Stamp>,
     /// The last transition of all.
     pub(super) seq: u64,
     pub(super) present: Vec<Present>,
@@ -223,6 +225,10 @@ fn combine(directory: &Path, found: Vec<Found>) -> Recovered {
         let behind = std::mem::take(&mut one.segment.behind_damage);
         recovered.take_damaged(directory, &one, behind, read_to);
         if Some(index) == newest {
+            recovered.stamp = Some(Stamp {
+                seq: one.segment.last_seq(),
+                segment: one.name,
+            });
             recovered.state = Some(one.segment.into_state());
             continue;
         }

@@ -8,6 +8,7 @@
 
 pub mod processes;
 pub mod stock;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -106,6 +107,21 @@ impl Workplace {
     /// Runs jumar to its end.
     pub fn jumar(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().expect("jumar starts"))
+    }
+
+    /// Runs jumar to its end with a text on its standard input.
+    pub fn piped(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut jumar = command.spawn().expect("jumar starts");
+        let mut keyboard = jumar.stdin.take().expect("a pipe");
+        // Who has ended does not read to the end.
+        let _ = keyboard.write_all(input.as_bytes());
+        drop(keyboard);
+        jumar.wait_with_output().expect("it ends").into()
     }
 
     /// Starts jumar and does not wait for it.

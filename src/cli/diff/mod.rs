@@ -55,6 +55,10 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
         sort(&mut facts, key)?;
     }
     let comparison = Comparison::new(facts, &only);
+    if comparison.runs.len() == 2 && !(arguments.json || arguments.csv || arguments.side_by_side) {
+        printer.raw_stdout(&as_text(&comparison, arguments.all, printer));
+        return Ok(exit_code_of(&comparison));
+    }
     let width = printer.stdout_width().unwrap_or(USUAL_WIDTH);
     let colored = printer.stdout_colored();
     if arguments.json {
@@ -63,16 +67,28 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
         printer.raw_stdout(&as_csv(&comparison, arguments.all));
     } else if arguments.side_by_side {
         printer.raw_stdout(&side_by_side::render(&comparison, arguments.all, width, colored));
-    } else if comparison.runs.len() == 2 {
-        printer.raw_stdout(&text::render(&comparison, arguments.all, width, colored));
     } else {
         printer.raw_stdout(&table::render(&comparison, arguments.all, width, colored));
     }
-    Ok(if comparison.differs() {
+    Ok(exit_code_of(&comparison))
+}
+
+/// The text that `jumar diff A B` prints of two runs.
+pub(super) fn of_two(one: RunFacts, other: RunFacts, printer: &Printer) -> String {
+    as_text(&Comparison::new(vec![one, other], &[]), false, printer)
+}
+
+fn as_text(comparison: &Comparison, all: bool, printer: &Printer) -> String {
+    let width = printer.stdout_width().unwrap_or(USUAL_WIDTH);
+    text::render(comparison, all, width, printer.stdout_colored())
+}
+
+fn exit_code_of(comparison: &Comparison) -> u8 {
+    if comparison.differs() {
         exit_code::FAILED
     } else {
         exit_code::DONE
-    })
+    }
 }
 
 fn groups(words: &[String]) -> Result<Vec<Group>, CliError> {
@@ -154,8 +170,7 @@ fn html(runs: &[RunPath], key: Option<&str>, printer: &Printer) -> Result<u8, Cl
     }
     printer.raw_stdout(&page(&reported));
     let facts = reported.into_iter().map(|run| run.facts).collect();
-    let differs = Comparison::new(facts, &[]).differs();
-    Ok(if differs { exit_code::FAILED } else { exit_code::DONE })
+    Ok(exit_code_of(&Comparison::new(facts, &[])))
 }
 
 fn unified(runs: &[RunPath], printer: &Printer) -> Result<u8, CliError> {

@@ -28,7 +28,7 @@ impl AtFailure {
         }
     }
 
-    fn introduce(&self, failure: &Failure, variables: &[String]) {
+    fn introduce(&self, failure: &Failure, ask: &dyn Ask) {
         let step = failure.step.as_ref().map(|s| format!(", step {s}")).unwrap_or_default();
         let printer = &self.printer;
         printer.info(&format!(
@@ -41,7 +41,16 @@ impl AtFailure {
         if let Some(command) = &failure.command {
             printer.info(&format!("  {command}"));
         }
-        printer.info(&format!("in reach: {}", variables.join(", ")));
+        let calls = ask.calls();
+        if calls.len() > 1 {
+            let path: Vec<String> = calls
+                .iter()
+                .rev()
+                .map(|c| format!("{} ({})", c.what, c.place))
+                .collect();
+            printer.info(&format!("in {}; `:frame` goes there", path.join(", in ")));
+        }
+        printer.info(&format!("in reach: {}", ask.variables().join(", ")));
         printer
             .info("`:retry`, `:skip`, `:fail`, `:abort` answer for the policy, `:quit` leaves it the answer; `:help`");
     }
@@ -59,7 +68,7 @@ impl Examiner for AtFailure {
             directory,
         };
         self.watcher.while_paused(|| {
-            self.introduce(failure, &ask.variables());
+            self.introduce(failure, ask);
             let session = Arc::clone(&attempt.session);
             let mut repl = Repl::new(ask, &session, run, None, &self.printer);
             repl.set_failed(Failed {

@@ -7,6 +7,8 @@ pub(super) enum Argument {
     Nothing,
     /// A phase, and perhaps more.
     Phase,
+    /// A run, or a moment of one.
+    Run,
     /// A function or a variable.
     Name,
     /// Settings of the next attempt.
@@ -104,11 +106,25 @@ pub(super) const ALL: &[Command] = &[
         Place::Staging,
     ),
     command(
+        "diff",
+        Argument::Run,
+        "OTHER",
+        "this run, what is staged included, beside another; `@-1`: beside itself one event ago",
+        Place::Anywhere,
+    ),
+    command(
         "rerun",
         Argument::Phase,
         "PHASE",
         "stage that a phase runs again on the next resume",
         Place::Staging,
+    ),
+    command(
+        "frame",
+        Argument::Text,
+        "[NUMBER]",
+        "the calls that led here; with a number, stand in that one, whose variables are then in reach",
+        Place::Failure,
     ),
     command(
         "retry",

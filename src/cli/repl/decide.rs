@@ -6,7 +6,9 @@ use super::super::error::CliError;
 use super::super::shell::PhaseShell;
 use super::session::Repl;
 use crate::run::{Decision, MASKED, Overrides, Surroundings};
+use crate::script::Call;
 use crate::state::value::decode;
+use crate::ui::{Align, Cell, Printer, Table, Tone};
 
 impl Repl<'_> {
     pub(super) fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
@@ -50,6 +52,18 @@ impl Repl<'_> {
         Ok(overrides)
     }
 
+    /// Lists the calls that led to the failure, or goes to one of them.
+    pub(super) fn frame(&mut self, number: Option<&str>) -> Result<(), CliError> {
+        if let Some(word) = number {
+            let there = word.parse().is_ok_and(|number| self.ask.stand_in(number));
+            if !there {
+                return Err(CliError::usage(format!("there is no call `{word}`")).hint("`:frame` lists them"));
+            }
+        }
+        self.printer.raw_stdout(&list(&self.ask.calls(), self.printer));
+        Ok(())
+    }
+
     /// The user's shell in the middle of the failure; the session goes on when it ends.
     pub(super) fn shell(&self) -> Result<(), CliError> {
         let Some(failed) = &self.failed else { return Ok(()) };
@@ -77,4 +91,25 @@ impl Repl<'_> {
             .map(|_| ())
             .map_err(|e| CliError::disk(format!("cannot start the shell: {e}")))
     }
+}
+
+/// Calls, outermost first, with the variables that each adds.
+pub(super) fn list(calls: &[Call], printer: &Printer) -> String {
+    let mut table = Table::new(&[
+        ("", Align::Right),
+        ("call", Align::Left),
+        ("at", Align::Left),
+        ("variables", Align::Left),
+    ]);
+    for (number, call) in calls.iter().enumerate() {
+        let tone = if call.is_looked_at { Tone::Accent } else { Tone::Plain };
+        let mark = if call.is_looked_at { ">" } else { " " };
+        table.row(vec![
+            format!("{mark} {number}").into(),
+            Cell::new(call.what.as_str()).tone(tone),
+            call.place.as_str().into(),
+            Cell::new(call.variables.join(", ")).tone(Tone::Dim),
+        ]);
+    }
+    table.render(printer.stdout_width(), printer.stdout_colored())
 }

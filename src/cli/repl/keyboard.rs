@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use rustyline::completion::{Completer, Pair};
+use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter, HistoryHinter};
@@ -58,6 +59,7 @@ impl Keyboard {
             words: Words::default(),
             colored,
             past: HistoryHinter::new(),
+            is_asking: false,
         }));
         let history = history_file();
         if let Some(file) = &history {
@@ -65,6 +67,23 @@ impl Keyboard {
             let _ = editor.load_history(file);
         }
         Ok(Keyboard { editor, history })
+    }
+
+    /// Reads the answer to a question; it is no part of the history.
+    ///
+    /// # Errors
+    /// As [`Keyboard::read`].
+    pub(super) fn ask(&mut self, question: &str) -> Result<Typed, ReadlineError> {
+        if let Some(typing) = self.editor.helper_mut() {
+            typing.is_asking = true;
+        }
+        self.editor.set_auto_add_history(false);
+        let typed = self.editor.readline(question);
+        self.editor.set_auto_add_history(true);
+        if let Some(typing) = self.editor.helper_mut() {
+            typing.is_asking = false;
+        }
+        as_typed(typed)
     }
 
     /// Reads a line.
@@ -75,18 +94,21 @@ impl Keyboard {
         if let Some(typing) = self.editor.helper_mut() {
             typing.words = words;
         }
-        match self.editor.readline(prompt) {
-            Ok(line) => {
-                if let Some(file) = &self.history {
-                    // A history that cannot be kept is no reason to stop working.
-                    let _ = self.editor.append_history(file);
-                }
-                Ok(Typed::Line(line))
-            }
-            Err(ReadlineError::Interrupted) => Ok(Typed::Dropped),
-            Err(ReadlineError::Eof) => Ok(Typed::End),
-            Err(error) => Err(error),
+        let typed = self.editor.readline(prompt);
+        if let (Ok(_), Some(file)) = (&typed, &self.history) {
+            // A history that cannot be kept is no reason to stop working.
+            let _ = self.editor.append_history(file);
         }
+        as_typed(typed)
+    }
+}
+
+fn as_typed(typed: Result<String, ReadlineError>) -> Result<Typed, ReadlineError> {
+    match typed {
+        Ok(line) => Ok(Typed::Line(line)),
+        Err(ReadlineError::Interrupted) => Ok(Typed::Dropped),
+        Err(ReadlineError::Eof) => Ok(Typed::End),
+        Err(error) => Err(error),
     }
 }
 
@@ -102,6 +124,8 @@ struct Typing {
     words: Words,
     colored: bool,
     past: HistoryHinter,
+    /// Whether a letter is asked for, not a line of script.
+    is_asking: bool,
 }
 
 impl Helper for Typing {}
@@ -110,6 +134,9 @@ impl Completer for Typing {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        if self.is_asking {
+            return Ok((at, vec![]));
+        }
         let (start, found) = self.words.complete(line, at);
         let pair = |word: String| Pair {
             display: word.clone(),
@@ -140,7 +167,7 @@ impl Hinter for Typing {
     type Hint = Grey;
 
     fn hint(&self, line: &str, at: usize, context: &Context<'_>) -> Option<Grey> {
-        if at < line.len() || line.is_empty() {
+        if at < line.len() || line.is_empty() || self.is_asking {
             return None;
         }
         if let Some(signature) = self.words.signature(line) {
@@ -197,7 +224,7 @@ impl Highlighter for Typing {
 
 impl Validator for Typing {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if goes_on(context.input()) {
+        Ok(if !self.is_asking && goes_on(context.input()) {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Valid(None)

@@ -3,6 +3,7 @@
 
 mod at_failure;
 mod commands;
+mod compare;
 mod decide;
 mod keyboard;
 mod session;
@@ -29,9 +30,14 @@ pub(super) fn repl(arguments: &ReplArguments, printer: &Printer) -> Result<u8, C
     let mut look = Look::open(arguments.run.as_deref(), With::Recorded, printer)?;
     look.warn_of_trouble(printer);
     look.watcher.speak();
-    let staged = Staged::new(&look.run, &look.session)?;
+    // The past is only looked at.
+    let staged = match look.moment {
+        None => Some(Staged::new(&look.run, &look.session)?),
+        Some(_) => None,
+    };
     let session = Arc::clone(&look.session);
-    let mut repl = Repl::new(&mut look.inspector, &session, look.run.clone(), Some(staged), printer);
+    let mut repl = Repl::new(&mut look.inspector, &session, look.run.clone(), staged, printer);
+    repl.set_moment(look.moment);
     if io::stdin().is_terminal() {
         interactive(&mut repl, printer)
     } else {
@@ -51,35 +57,49 @@ fn interactive(repl: &mut Repl<'_>, printer: &Printer) -> Result<u8, CliError> {
 fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<(), CliError> {
     let gone = |e: rustyline::error::ReadlineError| CliError::disk(format!("cannot read from the terminal: {e}"));
     let mut keyboard = Keyboard::new(printer.stdout_colored()).map_err(gone)?;
-    // Leaving twice in a row drops what is staged.
-    let mut warned = false;
     loop {
         repl.refresh();
-        let leave = match keyboard.read(&repl.prompt(), repl.words()).map_err(gone)? {
-            Typed::Line(line) => match repl.answer(&line) {
-                Ok(Flow::GoOn) => {
-                    warned = false;
-                    false
-                }
-                Ok(Flow::Leave) => true,
-                Err(error) => {
-                    error.report(printer, false);
-                    false
-                }
-            },
-            Typed::Dropped => false,
-            Typed::End => true,
+        let flow = match keyboard.read(&repl.prompt(), repl.words()).map_err(gone)? {
+            Typed::Line(line) => repl.answer(&line),
+            Typed::Dropped => Ok(Flow::GoOn),
+            Typed::End => Ok(Flow::Leave),
         };
-        if leave {
-            let count = repl.staged();
-            if count == 0 || warned {
-                return Ok(());
+        let flow = match flow {
+            Ok(Flow::Leave) => before_leaving(repl, &mut keyboard, printer).map_err(gone)?,
+            other => other,
+        };
+        match flow {
+            Ok(Flow::GoOn) => {}
+            Ok(Flow::Leave) => return Ok(()),
+            Err(error) => {
+                error.report(printer, false);
             }
-            warned = true;
-            printer.warn(&format!(
-                "{} not written: `:commit` writes; leave again to drop",
-                edits(count)
-            ));
+        }
+    }
+}
+
+/// Asks what becomes of staged edits. Leaving once more drops them.
+fn before_leaving(
+    repl: &mut Repl<'_>,
+    keyboard: &mut Keyboard,
+    printer: &Printer,
+) -> rustyline::Result<Result<Flow, CliError>> {
+    let count = repl.staged();
+    if count == 0 {
+        return Ok(Ok(Flow::Leave));
+    }
+    printer.warn(&format!("{} not written", edits(count)));
+    loop {
+        let answer = match keyboard.ask("(c)ommit and leave, (d)rop and leave, or (s)tay? ")? {
+            Typed::Line(line) => line.trim().chars().next().map(|c| c.to_ascii_lowercase()),
+            Typed::Dropped => Some('s'),
+            Typed::End => Some('d'),
+        };
+        match answer {
+            Some('c') => return Ok(repl.answer(":commit").map(|_| Flow::Leave)),
+            Some('d') => return Ok(Ok(Flow::Leave)),
+            Some('s') => return Ok(Ok(Flow::GoOn)),
+            _ => {}
         }
     }
 }

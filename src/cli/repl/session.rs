@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::super::error::CliError;
+use super::super::look::past;
+use super::super::moment::Suffix;
 use super::super::status;
 use super::commands::{self, Place};
 use super::staged::Staged;
 use super::words::Words;
 use crate::run::{Attempt, Decision, Failure, RunPath, Session};
 use crate::script::{Ask, FunctionDocs};
-use crate::state::{Event, PhaseStatus, holder};
+use crate::state::{Event, Moment, PhaseStatus, State, holder};
 use crate::ui::{Printer, shell_quote, value_text};
 
 /// What follows a line.
@@ -23,7 +25,7 @@ pub(super) enum Flow {
 
 /// A session on a run.
 pub(super) struct Repl<'a> {
-    ask: &'a mut dyn Ask,
+    pub(super) ask: &'a mut dyn Ask,
     pub(super) session: &'a Arc<Session>,
     pub(super) run: RunPath,
     name: String,
@@ -31,6 +33,8 @@ pub(super) struct Repl<'a> {
     pub(super) functions: Vec<FunctionDocs>,
     pub(super) printer: &'a Printer,
     is_live: bool,
+    /// The moment of the run that is looked at, if it is not now.
+    pub(super) moment: Option<Moment>,
     pub(super) failed: Option<Failed>,
     decision: Option<Decision>,
 }
@@ -63,6 +67,7 @@ impl<'a> Repl<'a> {
             functions,
             printer,
             is_live: false,
+            moment: None,
             failed: None,
             decision: None,
         }
@@ -71,6 +76,11 @@ impl<'a> Repl<'a> {
     /// Says that the session is inside a phase that has failed.
     pub(super) fn set_failed(&mut self, failed: Failed) {
         self.failed = Some(failed);
+    }
+
+    /// Says that the run is as it was at a moment.
+    pub(super) fn set_moment(&mut self, moment: Option<Moment>) {
+        self.moment = moment;
     }
 
     /// What the user decided about the failure.
@@ -101,6 +111,9 @@ impl<'a> Repl<'a> {
         if let Some(failed) = &self.failed {
             return format!("{} failed> ", failed.failure.phase);
         }
+        if let Some(moment) = self.moment {
+            return format!("{}{} (as it was, read-only)> ", self.name, Suffix(moment));
+        }
         match (self.is_live, self.staged()) {
             (true, 0) => format!("{} (running, read-only)> ", self.name),
             (true, count) => format!("{} (running, read-only, {count} staged)> ", self.name),
@@ -116,9 +129,12 @@ impl<'a> Repl<'a> {
             .iter()
             .map(|(name, _)| name.to_string())
             .collect();
-        self.session
-            .ledger
-            .read(|state| Words::now(&*self.ask, &self.functions, state, parameters))
+        let words = |state: &State| Words::now(&*self.ask, &self.functions, state, parameters);
+        Words {
+            commands: self.usable().collect(),
+            run: Some(self.run.clone()),
+            ..self.session.ledger.read(words)
+        }
     }
 
     /// Answers a line.
@@ -162,10 +178,20 @@ impl<'a> Repl<'a> {
         let name = words.next().unwrap_or_default();
         let arguments: Vec<&str> = words.collect();
         let (bare, over) = name.strip_suffix('!').map_or((name, false), |bare| (bare, true));
-        let known = commands::find(bare).filter(|c| self.can_use(c.place) && (!over || bare == "commit"));
+        let known = commands::find(bare);
+        if let (Some(moment), Some(Place::Staging)) = (self.moment, known.map(|c| c.place)) {
+            return Err(CliError::usage(past(moment)));
+        }
+        let known = known.filter(|c| self.can_use(c.place) && (!over || bare == "commit"));
         if known.is_none() {
-            let names = commands::ALL.iter().filter(|c| self.can_use(c.place)).map(|c| c.name);
-            let near = crate::plan::nearest(name, names);
+            let place = commands::find(bare).map(|c| c.place);
+            if place == Some(Place::Failure) {
+                return Err(CliError::usage(format!(
+                    "`:{bare}` answers for a phase in the middle of its failure; this is not one"
+                ))
+                .hint("`jumar run --repl-on-failure` and `jumar resume --repl-on-failure` stop there"));
+            }
+            let near = crate::plan::nearest(name, self.usable());
             let near = near.map(|n| format!("; did you mean `:{n}`?")).unwrap_or_default();
             return Err(
                 CliError::usage(format!("there is no command `:{name}`{near}")).hint("`:help` shows what there is")
@@ -182,6 +208,7 @@ impl<'a> Repl<'a> {
                 self.printer.raw_stdout(&table);
             }
             "log" => self.log(&arguments)?,
+            "diff" => self.diff(&arguments)?,
             "failure" => self.failure(arguments.first().copied())?,
             "quit" => return Ok(Flow::Leave),
             "retry" | "skip" | "fail" | "abort" => {
@@ -189,9 +216,14 @@ impl<'a> Repl<'a> {
                 return Ok(Flow::Leave);
             }
             "shell" => self.shell()?,
+            "frame" => self.frame(arguments.first().copied())?,
             _ => self.staging(bare, over, &arguments)?,
         }
         Ok(Flow::GoOn)
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &'static str> {
+        commands::ALL.iter().filter(|c| self.can_use(c.place)).map(|c| c.name)
     }
 
     fn can_use(&self, place: Place) -> bool {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use similar::TextDiff;
 
-use super::super::edit::{Text, conflicts};
+use super::super::edit::conflicts;
 use super::super::error::CliError;
 use crate::run::{RunPath, Session};
-use crate::state::{Change, Event, StateError, Store, patch_text};
+use crate::state::{ByHand, Change, Event, StateError, StateText, Store, patch_text, read_text};
 use crate::ui::{Tone, paint};
 
 /// How many unchanged lines are shown around a change.
@@ -17,7 +17,7 @@ const CONTEXT: usize = 2;
 pub(super) struct Staged {
     run: RunPath,
     session: Arc<Session>,
-    base: Text,
+    base: StateText,
     edits: Vec<Edit>,
 }
 
@@ -30,7 +30,7 @@ struct Edit {
 impl Staged {
     /// Nothing is staged on top of the file as it is now.
     pub(super) fn new(run: &RunPath, session: &Arc<Session>) -> Result<Staged, CliError> {
-        let base = Text::read(run)?;
+        let base = read_text(&run.state_file)?;
         session.ledger.redraft(base.state.clone());
         Ok(Staged {
             run: run.clone(),
@@ -48,7 +48,7 @@ impl Staged {
     /// Takes the file as it is now, if nothing is staged on top of what it was.
     pub(super) fn refresh(&mut self) {
         // A file that cannot be read at this moment is looked at again before the next line.
-        if let (true, Ok(now)) = (self.edits.is_empty(), Text::read(&self.run)) {
+        if let (true, Ok(now)) = (self.edits.is_empty(), read_text(&self.run.state_file)) {
             if now.text != self.base.text {
                 self.session.ledger.redraft(now.state.clone());
             }
@@ -113,7 +113,13 @@ impl Staged {
     pub(super) fn commit(&mut self, over: bool) -> Result<String, CliError> {
         let changes = self.changes();
         if changes.is_empty() {
-            return Ok("nothing is staged".into());
+            let was_staged = !self.edits.is_empty();
+            self.edits.clear();
+            self.session.ledger.redraft(self.base.state.clone());
+            return Ok(match was_staged {
+                true => "nothing is written: what was staged leaves everything as it was".into(),
+                false => "nothing is staged".into(),
+            });
         }
         let mut store = match Store::open(&self.run.state_file) {
             Err(StateError::Locked { owner, .. }) => {
@@ -135,7 +141,7 @@ impl Staged {
         drop(store);
         let count = changes.len();
         self.edits.clear();
-        self.base = Text::read(&self.run)?;
+        self.base = read_text(&self.run.state_file)?;
         self.session.ledger.redraft(self.base.state.clone());
         let with = if merged {
             ", merged with what others changed meanwhile"
@@ -166,7 +172,7 @@ impl Staged {
 }
 
 fn event_of(changes: &[Change]) -> Event {
-    let mut event = Event::by_hand("edited");
+    let mut event = Event::by_hand(ByHand::Repl);
     event.changes = changes.to_vec();
     event
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::commands;
+use super::{commands, compare};
+use crate::run::RunPath;
 use crate::script::lexer::{Kind, lex};
 use crate::script::{Ask, FunctionDocs, standard_modules};
 use crate::state::State;
@@ -66,6 +67,10 @@ pub(super) struct Words {
     pub sections: BTreeMap<String, Vec<String>>,
     /// Parameters.
     pub parameters: Vec<String>,
+    /// The commands that can be used here.
+    pub commands: Vec<&'static str>,
+    /// The run that the session is on.
+    pub run: Option<RunPath>,
 }
 
 impl Words {
@@ -80,6 +85,8 @@ impl Words {
                 .collect(),
             sections: state.sections().map(|s| (s.to_string(), keys(s))).collect(),
             parameters,
+            commands: vec![],
+            run: None,
         }
     }
 
@@ -160,12 +167,17 @@ impl Words {
 
     fn complete_command(&self, command: &str) -> (usize, Vec<String>) {
         let Some((name, rest)) = command.split_once(' ') else {
-            let names = commands::ALL.iter().map(|c| c.name.to_string()).collect();
+            let names = self.commands.iter().map(|c| c.to_string()).collect();
             return (1, beginning_with(command, names));
         };
         let start = 1 + command.len() - rest.trim_start().len();
         let candidates = match commands::find(name).map(|c| c.argument) {
             Some(commands::Argument::Phase) => self.keys("phases"),
+            Some(commands::Argument::Run) => {
+                let run = self.run.as_ref();
+                run.map(|run| compare::candidates(rest.trim_start(), run))
+                    .unwrap_or_default()
+            }
             Some(commands::Argument::Name) => self.functions.iter().map(|(name, _)| name.clone()).collect(),
             _ => vec![],
         };
@@ -245,6 +257,8 @@ mod tests {
                 ("metrics".into(), keys(&["train.accuracy", "train.loss"])),
             ]),
             parameters: keys(&["batch_size"]),
+            commands: vec!["undo", "log"],
+            run: None,
         }
     }
 

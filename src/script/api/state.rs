@@ -12,7 +12,7 @@ use crate::script::fault::{mistake, raise_state_error};
 use crate::script::shared::Shared;
 use crate::script::values::{from_data, to_data};
 use crate::state::value::{decode, encode};
-use crate::state::{Event, PhaseStatus};
+use crate::state::{ByHand, Event, PhaseStatus};
 
 /// The value behind the name `state`.
 #[derive(Clone)]
@@ -205,6 +205,11 @@ impl Section {
         if let Some(why) = self.shared.session.write_refusal() {
             return Err(mistake(format!("the state is not changed here: {why}")));
         }
+        let event = match current::is_examining() {
+            // What somebody assigns in the middle of a failure is no doing of the script.
+            true => event.done_by_hand(ByHand::Repl),
+            false => event,
+        };
         debug_assert!(self.shared.session.mode == Mode::Live || !self.shared.session.ledger.is_live());
         self.shared.session.ledger.commit(event).map_err(raise_state_error)
     }

@@ -1,11 +1,5 @@
 //! A terminal for tests: jumar sits at one end of a pseudo-terminal, the test at the other.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file is a crate of its own and uses a part of this"
-)]
-
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
