@@ -262,6 +262,29 @@ fn a_retry_changes_parameters_and_environment_of_the_next_attempts() {
 }
 
 #[test]
+fn a_retry_says_with_what_and_after_how_long_and_a_limit_that_was_passed_how_long_it_was() {
+    let workplace = Workplace::with_script(
+        r#"
+        param("batch_size", 16);
+        phase("p", #{ on_failure: |f| if f.attempt == 1 { retry(#{ params: #{ batch_size: 8 }, delay: 0.5 }) } }, || {
+            shell("sleep 60", #{ timeout: "0.2s" });
+        });
+        phase("q", #{ timeout: "0.3s" }, || { shell("sleep 60", #{ timeout: "1h" }); });
+        phase("r", #{ stall: "0.4s" }, || { shell("sleep 60"); });
+        "#,
+    );
+    let ended = run(&workplace, 1);
+    for words in [
+        "trying again with batch_size=8 after 0.5 s",
+        "its limit of 0.2 s was over",
+        "its phase's limit of 0.3 s was over",
+        "no output and no new checkpoint for 0.4 s",
+    ] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn skip_leaves_the_phase_out_and_goes_on_with_what_waits_for_it() {
     let workplace = Workplace::with_script(
         r#"

@@ -36,7 +36,7 @@ pub(super) fn looked_at(run: &RunPath) -> PathBuf {
 pub(super) fn take_in(session: &Session, selection: &Selection, store: &Store) -> Result<Option<Unfinished>, CliError> {
     let private = store.private_dir();
     let settled = settle(&private.join(KEEPER_LOCK), &session.stop).map_err(|e| {
-        CliError::disk(format!("the keeper of the run's last host does not answer: {e}"))
+        CliError::disk(format!("the keeper of the last jumar does not answer: {e}"))
             .hint("`ps -e | grep jumar-keeper` shows it; when it is stopped, `kill -CONT` lets it go on")
     })?;
     if !settled {
@@ -69,7 +69,7 @@ fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished)
     let living = left_running(state, &session.absolute_directory()?, unfinished);
     for process in topmost(&living) {
         session.observer.note(&format!(
-            "waiting for process {}, which the last host left running, before its phase runs again: {}",
+            "waiting for process {}, which the last jumar left running, before its phase runs again: {}",
             process.pid, process.command
         ));
     }

@@ -108,7 +108,7 @@ impl Attempt {
         record.gpus.clone_from(&self.devices);
         record.params = self.parameters();
         record.notes.push(format!(
-            "its host died; another one went on with it at {}",
+            "jumar died; another one went on with it at {}",
             super::attempt_record::now().strftime("%Y-%m-%d %H:%M:%S UTC")
         ));
         let logs = record.logs.iter().map(|(log, _)| PathBuf::from(log));

@@ -293,7 +293,7 @@ impl PhaseRunner {
             self.session.observer.warn(&why);
             return self.give_up(failure.clone(), None);
         }
-        let said = describe(&changes, delay);
+        let said = changes.in_words(Some(delay));
         let mut overrides = attempt.overrides.clone();
         overrides.merge(changes);
         self.session.ledger.commit(records::retry_decided(&name, &overrides))?;
@@ -343,19 +343,4 @@ impl PhaseRunner {
         self.devices.extend(leased);
         Ok(())
     }
-}
-
-/// A retry's changes in one line.
-fn describe(changes: &Overrides, delay: Duration) -> String {
-    let mut parts: Vec<String> = changes
-        .params
-        .iter()
-        .chain(&changes.env)
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    parts.extend(changes.gpus.map(|n| format!("{n} GPUs")));
-    if !delay.is_zero() {
-        parts.push(format!("after {:.0} s", delay.as_secs_f64()));
-    }
-    parts.join(", ")
 }

@@ -160,7 +160,7 @@ pub(super) fn end_unfinished(session: &Session, left: Vec<(String, UnfinishedAtt
                         "waiting for"
                     };
                     session.observer.note(&format!(
-                        "{phase}: {what} process {}, which the last host left running: {}",
+                        "{phase}: {what} process {}, which the last jumar left running: {}",
                         process.pid, process.command
                     ));
                 }
