@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::BufRead as _;
 use std::os::unix::process::ExitStatusExt;
 
 use common::{Ended, Workplace, wait_until};
@@ -316,6 +317,12 @@ fn fail_lets_independent_phases_go_on_and_abort_does_not() {
         assert_eq!(status(&workplace, "after"), "pending");
         assert_eq!(status(&workplace, "other"), other, "{decision}");
         assert_eq!(ended.stderr.contains("\nstopped: the disk is full"), other == "pending");
+        let later = workplace.jumar(&["status"]).code(0).stdout;
+        assert_eq!(
+            later.contains("\nstopped by the policy of bad: the disk is full"),
+            other == "pending",
+            "{later}"
+        );
     }
 }
 
@@ -409,8 +416,36 @@ fn a_host_that_is_killed_while_it_waits_to_retry_has_already_decided() {
     );
     host.kill().expect("killed");
     assert_eq!(host.wait().expect("ended").signal(), Some(9));
+    let later = "it is to be tried again with batch_size=4, MODE=safe at ";
+    for command in ["status", "explain"] {
+        let said = workplace.jumar(&[command]).code(0).stdout;
+        assert!(said.contains(later), "{said}");
+    }
+    let json = workplace.jumar(&["status", "--json"]).code(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["phases"][0]["next"]["params"]["batch_size"], 4);
+    assert!(json["phases"][0]["next"]["not_before"].is_string(), "{json}");
+    // What is left of the hour is waited for, until somebody does not want to.
+    let mut host = workplace.start(&["resume"]);
+    let said = std::io::BufReader::new(host.stderr.take().expect("a pipe"));
+    let waits = said
+        .lines()
+        .map(|l| l.expect("a line"))
+        .find(|line| line.starts_with("p failed before"));
+    let waits = waits.expect("it says that it waits");
+    assert!(
+        waits.starts_with("p failed before: trying again with batch_size=4, MODE=safe after "),
+        "{waits}"
+    );
+    common::signal(&host, "INT");
+    assert_eq!(host.wait().expect("ended").code(), Some(130));
+    assert_eq!(workplace.read("tries"), "8 none\n");
     workplace.jumar(&["resume"]).code(0);
     assert_eq!(workplace.read("tries"), "8 none\n4 safe\n");
+    for command in [vec!["status"], vec!["explain", "p"]] {
+        let said = workplace.jumar(&command).code(0).stdout;
+        assert!(said.contains("with batch_size=4, MODE=safe"), "{said}");
+    }
     assert_eq!(status(&workplace, "p"), "completed");
     assert_eq!(workplace.value("overrides", "p.next"), None);
 }

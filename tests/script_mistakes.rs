@@ -320,3 +320,18 @@ fn check_takes_parameters_as_run_does() {
     let told = place.jumar(&["check", "p.rhai", "--epohcs", "2"]).code(2);
     assert!(told.stderr.contains("--epochs"), "{}", told.stderr);
 }
+
+#[test]
+fn a_misspelt_standard_module_is_told_at_its_import_and_not_where_it_is_used() {
+    let text = "import \"std/recovry\" as recovery;\nparam(\"batch\", 8);\n\
+        phase(\"a\", #{ on_failure: recovery::halve_on_oom(\"batch\", 1) }, || { shell(\"true\"); });\n";
+    for told in [checked(text), ran(text)] {
+        let words = [
+            "there is no module std/recovry",
+            "did you mean std/recovery?",
+            "p.rhai:1:8",
+        ];
+        says(&told, 3, &words);
+        assert!(!told.1.contains("no function is called"), "{}", told.1);
+    }
+}
