@@ -393,7 +393,7 @@ fn resume_of_what_is_not_one_run_says_what_there_is() {
     workplace.jumar(&["run", "pipeline.rhai", "--name", "mind"]).code(1);
     workplace.write("runs/empty/file", "");
     for (asked, words) in [
-        ("mi", "`mi` could be any of mi"),
+        ("mi", "`mi` could be any of 2 runs: mi"),
         ("nobody", "no run is called `nobody`"),
         ("runs/empty", "runs/empty has no .experiment_state"),
     ] {

@@ -533,6 +533,21 @@ fn status_names_the_command_that_goes_on_without_its_host() {
         "the command, not what it started: {status}"
     );
     assert!(!status.contains("more)"), "{status}");
+    let time = status.lines().find(|l| l.starts_with("p ")).unwrap_or_default();
+    assert!(
+        time.trim_end().ends_with('s'),
+        "how long it has been on is told: {status}"
+    );
+    let explained = workplace.jumar(&["explain"]).code(0).stdout;
+    assert!(
+        explained.contains("its command still runs (process ") && explained.contains("): resume takes it up"),
+        "{explained}"
+    );
+    let runs = workplace.jumar(&["runs"]).code(0).stdout;
+    assert!(
+        runs.contains("interrupted") && runs.contains("its command still runs (process "),
+        "{runs}"
+    );
     workplace.write("go", "");
     workplace.jumar(&["resume"]).code(0);
 }

@@ -138,7 +138,7 @@ fn a_training_goes_on_as_the_same_process_when_its_host_is_killed() {
     });
     let ended = common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
     assert!(
-        ended.stderr.contains("waiting for what the last host had started"),
+        ended.stderr.contains("waiting for what the last jumar had started"),
         "{}",
         ended.stderr
     );
@@ -327,7 +327,7 @@ fn a_retry_and_a_phase_that_was_set_back_run_their_commands_again() {
     workplace.write("go", "");
     let ended = common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
     assert!(
-        ended.stderr.contains("which the last host left running"),
+        ended.stderr.contains("which the last jumar left running"),
         "{}",
         ended.stderr
     );
@@ -401,7 +401,7 @@ fn from_a_command_that_has_changed_on_everything_runs_again_and_that_is_said() {
     workplace.write("go", "");
     let ended = common::Ended::from(resumed.wait_with_output().unwrap()).code(0);
     assert!(
-        ended.stderr.contains("is not what it was when its host died"),
+        ended.stderr.contains("is not what it was when jumar died"),
         "{}",
         ended.stderr
     );

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::BufRead as _;
 use std::os::unix::process::ExitStatusExt;
 
 use common::{Ended, Workplace, wait_until};
@@ -262,6 +263,29 @@ fn a_retry_changes_parameters_and_environment_of_the_next_attempts() {
 }
 
 #[test]
+fn a_retry_says_with_what_and_after_how_long_and_a_limit_that_was_passed_how_long_it_was() {
+    let workplace = Workplace::with_script(
+        r#"
+        param("batch_size", 16);
+        phase("p", #{ on_failure: |f| if f.attempt == 1 { retry(#{ params: #{ batch_size: 8 }, delay: 0.5 }) } }, || {
+            shell("sleep 60", #{ timeout: "0.2s" });
+        });
+        phase("q", #{ timeout: "0.3s" }, || { shell("sleep 60", #{ timeout: "1h" }); });
+        phase("r", #{ stall: "0.4s" }, || { shell("sleep 60"); });
+        "#,
+    );
+    let ended = run(&workplace, 1);
+    for words in [
+        "trying again with batch_size=8 after 0.5 s",
+        "its limit of 0.2 s was over",
+        "its phase's limit of 0.3 s was over",
+        "no output and no new checkpoint for 0.4 s",
+    ] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn skip_leaves_the_phase_out_and_goes_on_with_what_waits_for_it() {
     let workplace = Workplace::with_script(
         r#"
@@ -293,6 +317,12 @@ fn fail_lets_independent_phases_go_on_and_abort_does_not() {
         assert_eq!(status(&workplace, "after"), "pending");
         assert_eq!(status(&workplace, "other"), other, "{decision}");
         assert_eq!(ended.stderr.contains("\nstopped: the disk is full"), other == "pending");
+        let later = workplace.jumar(&["status"]).code(0).stdout;
+        assert_eq!(
+            later.contains("\nstopped by the policy of bad: the disk is full"),
+            other == "pending",
+            "{later}"
+        );
     }
 }
 
@@ -386,8 +416,36 @@ fn a_host_that_is_killed_while_it_waits_to_retry_has_already_decided() {
     );
     host.kill().expect("killed");
     assert_eq!(host.wait().expect("ended").signal(), Some(9));
+    let later = "it is to be tried again with batch_size=4, MODE=safe at ";
+    for command in ["status", "explain"] {
+        let said = workplace.jumar(&[command]).code(0).stdout;
+        assert!(said.contains(later), "{said}");
+    }
+    let json = workplace.jumar(&["status", "--json"]).code(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["phases"][0]["next"]["params"]["batch_size"], 4);
+    assert!(json["phases"][0]["next"]["not_before"].is_string(), "{json}");
+    // What is left of the hour is waited for, until somebody does not want to.
+    let mut host = workplace.start(&["resume"]);
+    let said = std::io::BufReader::new(host.stderr.take().expect("a pipe"));
+    let waits = said
+        .lines()
+        .map(|l| l.expect("a line"))
+        .find(|line| line.starts_with("p failed before"));
+    let waits = waits.expect("it says that it waits");
+    assert!(
+        waits.starts_with("p failed before: trying again with batch_size=4, MODE=safe after "),
+        "{waits}"
+    );
+    common::signal(&host, "INT");
+    assert_eq!(host.wait().expect("ended").code(), Some(130));
+    assert_eq!(workplace.read("tries"), "8 none\n");
     workplace.jumar(&["resume"]).code(0);
     assert_eq!(workplace.read("tries"), "8 none\n4 safe\n");
+    for command in [vec!["status"], vec!["explain", "p"]] {
+        let said = workplace.jumar(&command).code(0).stdout;
+        assert!(said.contains("with batch_size=4, MODE=safe"), "{said}");
+    }
     assert_eq!(status(&workplace, "p"), "completed");
     assert_eq!(workplace.value("overrides", "p.next"), None);
 }

@@ -341,3 +341,18 @@ fn the_result_of_a_phase_that_nobody_declares_is_refused_before_anything_runs() 
     let told = ran("phase(\"train\", || { 3 });\nphase(\"use\", #{ after: \"train\" }, || { result(\"trian\") });\n");
     says(&told, 3, &["no phase is named `trian`", "did you mean `train`?"]);
 }
+
+#[test]
+fn a_misspelt_standard_module_is_told_at_its_import_and_not_where_it_is_used() {
+    let text = "import \"std/recovry\" as recovery;\nparam(\"batch\", 8);\n\
+        phase(\"a\", #{ on_failure: recovery::halve_on_oom(\"batch\", 1) }, || { shell(\"true\"); });\n";
+    for told in [checked(text), ran(text)] {
+        let words = [
+            "there is no module std/recovry",
+            "did you mean std/recovery?",
+            "p.rhai:1:8",
+        ];
+        says(&told, 3, &words);
+        assert!(!told.1.contains("no function is called"), "{}", told.1);
+    }
+}

@@ -26,6 +26,32 @@ fn with_fail_fast_a_failure_stops_its_neighbours_gracefully_and_they_are_pending
     );
     assert_eq!(place.value("phases", "polite").as_deref(), Some("pending"));
     assert_eq!(place.value("phases", "later").as_deref(), Some("pending"));
+    for words in [
+        "bad failed, and --fail-fast stops everything: waiting up to 30 s for polite to end",
+        "stopped early: bad failed, and --fail-fast starts nothing more",
+    ] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_a_script_says_in_phases_side_by_side_names_the_phase_and_a_long_list_of_those_waited_for_is_cut() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        let all = [];
+        for n in 0..7 {
+            let number = n;
+            all.push(`p${number}`);
+            phase(`p${number}`, || { log_info("here"); if number < 5 { throw "no"; } });
+        }
+        phase("sum", #{ after: all }, || { });
+        "#,
+    );
+    let ended = place.jumar(&["run", "p.rhai", "-j", "2"]).code(1);
+    assert!(ended.stderr.contains("\np6: here\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("p0, p1 and 3 more failed"), "{}", ended.stderr);
 }
 
 #[test]

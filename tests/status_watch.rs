@@ -55,6 +55,38 @@ fn watching_shows_each_change_and_ends_with_the_run() {
 }
 
 #[test]
+fn watching_goes_on_until_a_command_that_outlived_its_jumar_has_ended() {
+    let place = Workplace::new();
+    place.write("s.rhai", SCRIPT);
+    let mut run = place.start(&["run", "s.rhai", "--run-dir", "runs/live"]);
+    wait_until("the run is on", || place.exists("on"));
+    run.kill().expect("killed");
+    run.wait().expect("it has ended");
+    let output = std::fs::File::create(place.path().join("watched")).expect("a file");
+    let mut watcher = place
+        .command(&["status", "--watch", "live"])
+        .stdout(output)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    wait_until("it is shown", || {
+        place.read("watched").contains("its command still runs (process ")
+    });
+    assert!(
+        watcher.try_wait().expect("asked").is_none(),
+        "it goes on while the command does"
+    );
+    place.write("off", "");
+    assert!(watcher.wait().expect("it ends too").success());
+    assert!(
+        place
+            .read("watched")
+            .contains("not running: jumar ended in the middle of a phase")
+    );
+    place.jumar(&["resume", "live"]).code(0);
+}
+
+#[test]
 fn the_rest_is_judged_by_earlier_runs_of_the_same_script() {
     let place = Workplace::new();
     place.write("s.rhai", SCRIPT);

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 
@@ -84,6 +85,25 @@ fn an_interrupt_a_hang_up_and_a_termination_stop_a_run_alike_with_everything_it_
         assert!(workplace.value("attempts", "work.1").unwrap().contains("interrupted"));
         assert!(!workplace.exists("later"));
     }
+}
+
+#[test]
+fn a_stop_says_at_once_what_it_waits_for_and_how_long() {
+    let workplace = Workplace::new();
+    let (mut host, processes) = started(&workplace, &stubborn());
+    let said = BufReader::new(host.stderr.take().expect("a pipe"));
+    signal(&host, Signal::INT);
+    // What does not listen would keep it for half a minute: the line comes before that, or never.
+    let stopping = said
+        .lines()
+        .map(|line| line.expect("a line"))
+        .find(|line| line.starts_with("stopping"));
+    signal(&host, Signal::INT);
+    assert_stopped(&workplace, host, &processes);
+    assert_eq!(
+        stopping.as_deref(),
+        Some("stopping: waiting up to 30 s for work to end; Ctrl-C again ends it at once")
+    );
 }
 
 #[test]

@@ -226,7 +226,7 @@ let batch = param("batch_size", 16);
 phase("train", #{ on_failure: |failure| {
     if failure.kind == "oom_host" {
         let half = failure.params.batch_size / 2;
-        retry(#{ params: #{ batch_size: half }, delay: if half == 4 { "1h" } else { 0 } })
+        retry(#{ params: #{ batch_size: half }, delay: if half == 4 { 5 } else { 0 } })
     }
 } }, || {
     shell(["python3", bundled("small") + "/train.py", "--out", run.dir + "/ckpt", "--samples", 100, "--epochs", 2, "--batch-size", param("batch_size")]);
@@ -242,7 +242,7 @@ fn a_policy_finds_the_batch_that_fits_and_a_kill_before_the_last_retry_changes_n
     common::wait_until("the third attempt is decided", || {
         let state = |run: &String| std::fs::read_to_string(place.path().join(run).join(".experiment_state"));
         let decided =
-            |run: &String| state(run).is_ok_and(|text| text.contains("train.next={\"params\":{\"batch_size\":4}}"));
+            |run: &String| state(run).is_ok_and(|text| text.contains("train.next={\"params\":{\"batch_size\":4}"));
         place.runs().iter().any(decided)
     });
     host.kill().expect("it is killed");

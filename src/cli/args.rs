@@ -97,7 +97,7 @@ pub(super) enum Command {
     Undo(UndoArguments),
     /// Look a run's files over, and mend them
     Fsck(FsckArguments),
-    /// Remove the lock that a host which is gone left behind
+    /// Remove the lock that a jumar which is gone left behind
     Unlock(UnlockArguments),
     /// Print a completion script for a shell
     Completions(CompletionsArguments),

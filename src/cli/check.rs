@@ -86,6 +86,7 @@ fn plan(host: &Host, session: &Arc<Session>) -> Result<(), Trouble> {
 
 /// What fails wherever it is reached. Of the others a script may mean what it says, a phase in both arms of an `if` for one.
 const CERTAIN: &[&str] = &[
+    "unknown-module",
     "unknown-function",
     "wrong-number-of-arguments",
     "unknown-option",

@@ -240,7 +240,10 @@ impl From<LocateError> for CliError {
             LocateError::Unknown { .. } => {
                 "`jumar runs` lists the runs; a path to a run directory or a state file works too"
             }
-            LocateError::Ambiguous { .. } => "write more of the name",
+            LocateError::Ambiguous { newest, .. } => {
+                let hint = format!("write more of the name; `{newest}` takes the newest");
+                return CliError::usage(error.to_string()).hint(hint);
+            }
             LocateError::NoStateFile { .. } => {
                 "an empty file is a run with everything pending: `touch` one to begin so"
             }

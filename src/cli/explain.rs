@@ -6,8 +6,10 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::args::ExplainArguments;
+use super::attempt_words::{changed, joined, to_come};
 use super::error::CliError;
 use super::exit_code;
+use super::left_behind::{still_running, still_runs};
 use super::look::{Look, With};
 use super::moment::locate_moment;
 use super::outcome::why_blocked;
@@ -153,6 +155,11 @@ fn why(
 ) -> (String, Tone) {
     let known = attempts(&look.state, &phase.name);
     let last = known.last();
+    let still = (status == PhaseStatus::InProgress && look.owner.is_none()).then(|| {
+        let left = still_running(&look.run.directory, &look.state);
+        still_runs(&left.iter().filter(|one| one.phase == phase.name).collect::<Vec<_>>())
+    });
+    let still = still.flatten();
     let because = causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let waits_for = phase.after.iter().chain(&phase.after_any);
     let unsure: Vec<&str> = waits_for
@@ -161,6 +168,10 @@ fn why(
         .collect();
     match status {
         PhaseStatus::InProgress if look.owner.is_some() => ("is running now".into(), Tone::Accent),
+        PhaseStatus::InProgress if still.is_some() => (
+            format!("{}: resume takes it up", still.unwrap_or_default()),
+            Tone::Accent,
+        ),
         PhaseStatus::Completed if !causes.is_empty() && runs => (format!("runs again: {because}"), Tone::Warn),
         PhaseStatus::Completed if !causes.is_empty() => (format!("stale: {because}"), Tone::Warn),
         PhaseStatus::Completed if !unsure.is_empty() => {
@@ -185,10 +196,12 @@ fn why(
         }
         _ => {
             let began = match last.map(|a| a.outcome) {
-                Some(AttemptOutcome::Interrupted | AttemptOutcome::Running) => "it was interrupted",
-                Some(AttemptOutcome::Completed) => "it was set back",
-                Some(AttemptOutcome::Failed) => "it is to be tried again",
-                Some(AttemptOutcome::Skipped) | None => "it has never run",
+                Some(AttemptOutcome::Interrupted | AttemptOutcome::Running) => "it was interrupted".into(),
+                Some(AttemptOutcome::Completed) => "it was set back".into(),
+                Some(AttemptOutcome::Failed) => {
+                    to_come(&look.state, &phase.name).unwrap_or_else(|| "it is to be tried again".into())
+                }
+                Some(AttemptOutcome::Skipped) | None => "it has never run".to_string(),
             };
             (format!("runs: {began}"), Tone::Accent)
         }
@@ -252,7 +265,15 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
             .map(|s| format!(" after {}", human_duration(s)))
             .unwrap_or_default();
         let why = attempt.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
-        line(&format!("attempt {}", number + 1), format!("{how}{time}{why}"));
+        let aborted = attempt
+            .aborted
+            .as_ref()
+            .map(|why| format!("; its policy stopped everything: {why}"));
+        let said = joined(&[format!("{how}{time}"), changed(attempt)], ", ");
+        line(
+            &format!("attempt {}", number + 1),
+            format!("{said}{why}{}", aborted.unwrap_or_default()),
+        );
     }
     for cause in &verdict.causes {
         line("stale", cause.to_string());

@@ -308,7 +308,7 @@ impl Begun {
         };
         let directory = session.directory.path()?;
         keep_commands(&self.local, session, &directory);
-        self.watcher.begin();
+        self.watcher.begin(&session.stop, session.executor.grace());
         session.observer.note(&format!(
             "{} {}",
             if self.resumed { "resuming" } else { "run" },

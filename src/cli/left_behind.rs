@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
-use crate::exec::{Keeping, Local, settle, topmost};
+use crate::exec::{Keeping, Living, Local, settle, topmost};
 use crate::plan::Selection;
-use crate::run::{RunPath, Session, Unfinished, left_running};
+use crate::run::{RunPath, Session, Unfinished, left_of, left_running};
 use crate::state::{State, Store};
 
 /// The program that runs, also when its file has been replaced meanwhile.
@@ -31,12 +31,47 @@ pub(super) fn looked_at(run: &RunPath) -> PathBuf {
     run.directory.join(PRIVATE_DIRECTORY)
 }
 
+/// What a jumar that is gone has left running in a phase.
+pub(super) struct StillRunning {
+    /// The phase.
+    pub phase: String,
+    /// Its processes.
+    pub processes: Vec<Living>,
+}
+
+/// The phases of a run that nobody has in use whose commands still run.
+pub(super) fn still_running(directory: &Path, state: &State) -> Vec<StillRunning> {
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let of = |(phase, _): (&str, _)| {
+        let processes = left_of(state, &directory, &Unfinished::default(), phase);
+        (!processes.is_empty()).then(|| StillRunning {
+            phase: phase.into(),
+            processes,
+        })
+    };
+    state.phases().filter_map(of).collect()
+}
+
+/// `its command still runs (process 4711: python3 train.py)`; nothing when nothing does.
+pub(super) fn still_runs(left: &[&StillRunning]) -> Option<String> {
+    let processes: Vec<&Living> = left.iter().flat_map(|one| topmost(&one.processes)).collect();
+    let first = processes.first()?;
+    let more = match processes.len() {
+        1 => String::new(),
+        n => format!("; and {} more", n - 1),
+    };
+    Some(format!(
+        "its command still runs (process {}: {}{more})",
+        first.pid, first.command
+    ))
+}
+
 /// What the last host of a run was at and this one goes on with. What it had running beside that is waited for; `None` when jumar
 /// was asked to stop meanwhile.
 pub(super) fn take_in(session: &Session, selection: &Selection, store: &Store) -> Result<Option<Unfinished>, CliError> {
     let private = store.private_dir();
     let settled = settle(&private.join(KEEPER_LOCK), &session.stop).map_err(|e| {
-        CliError::disk(format!("the keeper of the run's last host does not answer: {e}"))
+        CliError::disk(format!("the keeper of the last jumar does not answer: {e}"))
             .hint("`ps -e | grep jumar-keeper` shows it; when it is stopped, `kill -CONT` lets it go on")
     })?;
     if !settled {
@@ -69,7 +104,7 @@ fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished)
     let living = left_running(state, &session.absolute_directory()?, unfinished);
     for process in topmost(&living) {
         session.observer.note(&format!(
-            "waiting for process {}, which the last host left running, before its phase runs again: {}",
+            "waiting for process {}, which the last jumar left running, before its phase runs again: {}",
             process.pid, process.command
         ));
     }

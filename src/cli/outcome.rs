@@ -75,11 +75,23 @@ fn standing_word(standing: Standing) -> (&'static str, Tone) {
     }
 }
 
+/// More names than this are no remark.
+const MOST_NAMES: usize = 3;
+
+/// Names for a remark: `a, b and 5 more`.
+fn few(names: &[String]) -> String {
+    if names.len() <= MOST_NAMES {
+        return names.join(", ");
+    }
+    let shown = MOST_NAMES - 1;
+    format!("{} and {} more", names[..shown].join(", "), names.len() - shown)
+}
+
 /// Why a phase did not run, in words.
 pub(super) fn why_blocked(blocked: &Blocked) -> String {
     match blocked {
-        Blocked::DependencyFailed(names) => format!("{} failed", names.join(", ")),
-        Blocked::DependencyPending(names) => format!("waits for {}", names.join(", ")),
+        Blocked::DependencyFailed(names) => format!("{} failed", few(names)),
+        Blocked::DependencyPending(names) => format!("waits for {}", few(names)),
         Blocked::NotReached => "not reached".into(),
         Blocked::NotSelected => "not asked for".into(),
     }
@@ -133,7 +145,20 @@ fn summary(report: &Report, printer: &Printer) -> String {
     if let Some(why) = &report.aborted {
         let _ = writeln!(text, "stopped: {why}");
     }
+    if let Some(failed) = report.failed_fast.as_ref().filter(|_| left_undone(report)) {
+        let _ = writeln!(
+            text,
+            "stopped early: {failed} failed, and --fail-fast starts nothing more"
+        );
+    }
     text
+}
+
+/// Whether there was more to do.
+fn left_undone(report: &Report) -> bool {
+    let undone =
+        |phase: &&PhaseReport| phase.standing == Standing::Waiting && phase.blocked != Some(Blocked::NotSelected);
+    report.phases.iter().any(|phase| undone(&phase))
 }
 
 fn remark(phase: &PhaseReport) -> String {
@@ -214,6 +239,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
         "complete": report.is_complete(),
         "interrupted": report.interrupted,
         "aborted": report.aborted,
+        "failed_fast": report.failed_fast,
         "phases": phases,
         "resume": resume,
     })

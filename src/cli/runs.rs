@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::args::RunsArguments;
 use super::error::CliError;
+use super::left_behind::{still_running, still_runs};
 use super::run_columns::{Column, columns, local, progress, table, trouble, usual};
 use super::{csv, diff, exit_code};
-use crate::compare::RunFacts;
+use crate::compare::{RunFacts, RunStanding};
 use crate::run::{RunPath, all_runs};
 use crate::state::StateError;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
@@ -88,7 +89,7 @@ fn list(looked: &[Looked], as_json: bool, printer: &Printer) -> u8 {
                     run.started.map(local).unwrap_or_default().into(),
                     format!("{over}/{all}").into(),
                     Cell::new(word).tone(diff::layout::status_tone(word)),
-                    Cell::new(trouble(run)).tone(Tone::Dim),
+                    Cell::new(still(run).unwrap_or_else(|| trouble(run).into())).tone(Tone::Dim),
                 ]
             }
             Err((run, error)) => {
@@ -112,6 +113,13 @@ fn list(looked: &[Looked], as_json: bool, printer: &Printer) -> u8 {
     exit_code::DONE
 }
 
+/// What goes on of a run although its jumar is gone.
+fn still(run: &RunFacts) -> Option<String> {
+    let interrupted = run.standing == RunStanding::Interrupted;
+    let left = interrupted.then(|| still_running(&run.directory, &run.state))?;
+    still_runs(&left.iter().collect::<Vec<_>>())
+}
+
 fn to_json(run: &Looked) -> Value {
     match run {
         Ok(run) => {
@@ -123,6 +131,7 @@ fn to_json(run: &Looked) -> Value {
                 "phases": all,
                 "status": run.standing.as_str(),
                 "trouble": trouble(run),
+                "still_runs": still(run).is_some(),
             })
         }
         Err((run, error)) => json!({
@@ -132,6 +141,7 @@ fn to_json(run: &Looked) -> Value {
             "phases": 0,
             "status": "unreadable",
             "trouble": error.headline(),
+            "still_runs": false,
         }),
     }
 }

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::StatusArguments;
+use super::attempt_words::{changed, clock, joined, to_come};
 use super::error::CliError;
 use super::exit_code;
+use super::left_behind::{StillRunning, still_running, still_runs};
 use super::moment::read_run;
 use super::take_up::resume_command;
 use crate::compare::{Estimate, estimate};
-use crate::exec::{Living, topmost};
-use crate::run::{Advice, AttemptRecord, RunPath, Unfinished, all_runs, attempts, is_interrupted, left_running};
+use crate::run::{Advice, AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt};
 use crate::state::{Owner, PhaseStatus, State, holder, read, value};
 use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration};
 
@@ -31,8 +32,8 @@ struct Around<'a> {
     owner: Option<&'a Owner>,
     /// Earlier runs of the same script.
     earlier: Vec<State>,
-    /// Processes that a dead host left running.
-    left: Vec<Living>,
+    /// What a jumar that is gone left running.
+    left: Vec<StillRunning>,
     /// How many phases are shown at most.
     most: Option<usize>,
 }
@@ -52,8 +53,7 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
     if owner.is_some() {
         around.earlier = earlier_runs(&run, &state);
     } else if moment.is_none() {
-        let directory = std::path::absolute(&run.directory).unwrap_or_else(|_| run.directory.clone());
-        around.left = left_running(&state, &directory, &Unfinished::default());
+        around.left = still_running(&run.directory, &state);
     }
     if arguments.json {
         printer.json(&to_json(&run, &state, &around));
@@ -63,27 +63,31 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
     Ok(exit_code::DONE)
 }
 
-/// Shows the state again and again until nobody works on the run. On a terminal times go on; elsewhere only what changes is told.
+/// Shows the state again and again until nobody works on the run, a command that outlived its jumar included. On a terminal times go on; elsewhere only what changes is told.
 fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
     let mut redraw = Redraw::new(printer);
-    let mut known: Option<(State, bool)> = None;
+    let mut known: Option<(State, bool, Option<String>)> = None;
     let mut earlier: Option<Vec<State>> = None;
     loop {
         // Asked first: a run that ends in between is then seen in its last state.
         let owner = holder(&run.state_file);
         let state = read(&run.state_file)?;
-        let now = (state, owner.is_some());
+        let left = match &owner {
+            Some(_) => vec![],
+            None => still_running(&run.directory, &state),
+        };
+        let now = (state, owner.is_some(), still_runs(&left.iter().collect::<Vec<_>>()));
         if printer.stdout_width().is_some() || known.as_ref() != Some(&now) {
             let around = Around {
                 owner: owner.as_ref(),
                 earlier: earlier.take().unwrap_or_else(|| earlier_runs(run, &now.0)),
                 most: Some(WATCHED_PHASES),
-                ..Around::default()
+                left,
             };
             redraw.show(&in_words(run, &now.0, &around, printer));
             earlier = Some(around.earlier);
         }
-        if owner.is_none() || printer.stdout_broken() {
+        if (owner.is_none() && now.2.is_none()) || printer.stdout_broken() {
             return Ok(exit_code::DONE);
         }
         known = Some(now);
@@ -165,10 +169,11 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
                 .strftime("%Y-%m-%d %H:%M:%S")
         );
     }
+    let still = still_runs(&around.left.iter().collect::<Vec<_>>());
     let interrupted = owner.is_none() && state.phases().any(|(_, s)| s == PhaseStatus::InProgress);
     let now = match owner {
         Some(owner) => format!("running: {owner}"),
-        None if !around.left.is_empty() => still_runs(&around.left),
+        None if still.is_some() => format!("jumar is gone; {}", still.unwrap_or_default()),
         None if interrupted => "not running: jumar ended in the middle of a phase".into(),
         None => "not running".into(),
     };
@@ -177,7 +182,7 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
         let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
     }
     text.push('\n');
-    text.push_str(&phases(state, owner.is_some(), around.most, printer));
+    text.push_str(&phase_table(state, owner.is_some(), around, printer));
     if let Some(phase) = text_of(state, "failures", "last_failure") {
         let is_over = matches!(state.phase(&phase), Some(PhaseStatus::Completed | PhaseStatus::Skipped));
         let what = if is_over { "recovered from" } else { "last failure" };
@@ -186,6 +191,9 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
             .map(|e| format!(": {e}"))
             .unwrap_or_default();
         let _ = writeln!(text, "\n{what}: {phase}, {when}{why}");
+    }
+    for (phase, why) in aborted(state) {
+        let _ = writeln!(text, "stopped by the policy of {phase}: {why}");
     }
     if owner.is_none()
         && state
@@ -203,21 +211,18 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
     text
 }
 
-fn still_runs(left: &[Living]) -> String {
-    let processes = topmost(left);
-    let first = processes
-        .first()
-        .map(|p| format!("process {}: {}", p.pid, p.command))
-        .unwrap_or_default();
-    let more = match processes.len() {
-        0 | 1 => String::new(),
-        n => format!("; and {} more", n - 1),
+/// All phases.
+pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
+    let around = Around {
+        most,
+        ..Around::default()
     };
-    format!("jumar is gone; its command still runs ({first}{more})")
+    phase_table(state, live, &around, printer)
 }
 
 /// All phases, or where there are more than `most` those with something to tell, and a count of the others.
-pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &Printer) -> String {
+fn phase_table(state: &State, live: bool, around: &Around<'_>, printer: &Printer) -> String {
+    let most = around.most;
     let dull = |status: PhaseStatus| matches!(status, PhaseStatus::Completed | PhaseStatus::Pending);
     let count = |status: PhaseStatus| state.phases().filter(|(_, s)| *s == status).count();
     let shortened = most.is_some_and(|most| state.phases().count() > most);
@@ -232,7 +237,7 @@ pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &P
         let known = attempts(state, name);
         let last = known.last();
         let time = match (status, last) {
-            (PhaseStatus::InProgress, Some(record)) if live => {
+            (PhaseStatus::InProgress, Some(record)) if live || around.left.iter().any(|left| left.phase == name) => {
                 Some(Timestamp::now().duration_since(record.started).as_secs_f64())
             }
             (_, Some(record)) => record.seconds,
@@ -244,9 +249,16 @@ pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &P
             known.len().to_string()
         };
         let remark = match (status, last) {
-            (PhaseStatus::Failed | PhaseStatus::Skipped, Some(record)) => failure_of(record),
+            (PhaseStatus::Failed | PhaseStatus::Skipped, Some(record)) => {
+                joined(&[failure_of(record), changed(record)], "; ")
+            }
+            (PhaseStatus::InProgress, Some(record)) if time.is_none() => {
+                let begun = format!("begun {}", clock(record.started, Timestamp::now()));
+                joined(&[begun, changed(record)], ", ")
+            }
+            (PhaseStatus::InProgress | PhaseStatus::Completed, Some(record)) => changed(record),
             _ if is_interrupted(state, name) => "interrupted".into(),
-            _ => String::new(),
+            _ => to_come(state, name).unwrap_or_default(),
         };
         table.row(vec![
             name.into(),
@@ -266,6 +278,14 @@ pub(super) fn phases(state: &State, live: bool, most: Option<usize>, printer: &P
     } else {
         table.render(printer.stdout_width(), printer.stdout_colored())
     }
+}
+
+/// The phases over whose failure a policy stopped the whole run, and why.
+fn aborted(state: &State) -> Vec<(&str, String)> {
+    let failed = state.phases().filter(|(_, status)| *status == PhaseStatus::Failed);
+    failed
+        .filter_map(|(phase, _)| Some((phase, attempts(state, phase).pop()?.aborted?)))
+        .collect()
 }
 
 fn failure_of(record: &AttemptRecord) -> String {
@@ -295,7 +315,22 @@ fn to_json(run: &RunPath, state: &State, around: &Around<'_>) -> Value {
         .collect();
     let phases: Vec<Value> = state
         .phases()
-        .map(|(name, status)| json!({ "name": name, "status": status.as_str(), "attempts": attempts(state, name) }))
+        .map(|(name, status)| {
+            json!({
+                "name": name,
+                "status": status.as_str(),
+                "attempts": attempts(state, name),
+                "next": next_attempt(state, name),
+            })
+        })
+        .collect();
+    let left = around.left.iter().flat_map(|one| {
+        let processes = one.processes.iter();
+        processes.map(|p| json!({ "phase": one.phase, "pid": p.pid, "command": p.command }))
+    });
+    let aborted: serde_json::Map<String, Value> = aborted(state)
+        .into_iter()
+        .map(|(phase, why)| (phase.into(), why.into()))
         .collect();
     json!({
         "run": run.directory,
@@ -303,7 +338,8 @@ fn to_json(run: &RunPath, state: &State, around: &Around<'_>) -> Value {
         "running": owner.is_some(),
         "owner": owner.map(ToString::to_string),
         "expected_rest_seconds": rest.map(|r| r.seconds),
-        "left_running": around.left.iter().map(|p| json!({ "pid": p.pid, "command": p.command })).collect::<Vec<_>>(),
+        "left_running": left.collect::<Vec<_>>(),
+        "aborted": aborted,
         "phases": phases,
         "state": sections,
     })

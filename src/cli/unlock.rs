@@ -16,7 +16,7 @@ pub(super) fn unlock(arguments: &UnlockArguments, printer: &Printer) -> Result<u
     if arguments.json {
         printer.json(&json!({ "run": run.directory, "removed": removed }));
     } else if removed {
-        printer.info("the lock of a host that is gone was removed");
+        printer.info("the lock of a jumar that is gone was removed");
     } else {
         printer.info("nobody has the run in use: there is nothing to unlock");
     }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::exec::LogFollower;
+use crate::exec::{LogFollower, StopLevel, StopSignal};
+use crate::plan::duration_in_words;
 use crate::run::{Failure, Observer};
 use crate::ui::{Outcome, PhaseId, Printer, Progress};
 
@@ -36,8 +37,11 @@ pub(super) struct Watcher {
     phases: Mutex<HashMap<String, PhaseId>>,
     planned: Mutex<Vec<PlannedCommand>>,
     logs: Arc<Mutex<HashMap<String, Followed>>>,
+    /// The phases that have a command running, in the order in which those began.
+    running: Arc<Mutex<Vec<String>>>,
     closed: Arc<AtomicBool>,
     follower: Mutex<Option<JoinHandle<()>>>,
+    stopper: Mutex<Option<JoinHandle<()>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,8 +60,10 @@ impl Watcher {
             phases: Mutex::default(),
             planned: Mutex::default(),
             logs: Arc::default(),
+            running: Arc::default(),
             closed: Arc::default(),
             follower: Mutex::default(),
+            stopper: Mutex::default(),
         }
     }
 
@@ -66,9 +72,32 @@ impl Watcher {
         self.silent.store(false, Ordering::Relaxed);
     }
 
-    /// A run begins.
-    pub(super) fn begin(&self) {
+    /// A run begins. When a signal asks for its stop, what is waited for then is told at once: a command may take all of `grace`.
+    pub(super) fn begin(&self, stop: &StopSignal, grace: Duration) {
         let _ = self.progress.set(Progress::new(&self.printer, 0));
+        let (stop, running, closed) = (stop.clone(), Arc::clone(&self.running), Arc::clone(&self.closed));
+        let (printer, grace) = (self.printer.clone(), duration_in_words(grace));
+        let work = move || {
+            while !closed.load(Ordering::Relaxed) {
+                if let Some(signal) = stop.signal() {
+                    let names = lock(&running).join(", ");
+                    let again = if signal == libc::SIGINT {
+                        "Ctrl-C again"
+                    } else {
+                        "Ctrl-C"
+                    };
+                    if !names.is_empty() && stop.level() == StopLevel::Graceful {
+                        printer.info(&format!(
+                            "stopping: waiting up to {grace} for {names} to end; {again} ends it at once"
+                        ));
+                    }
+                    return;
+                }
+                thread::sleep(GLANCE);
+            }
+        };
+        // Without the thread the stop is only less talkative.
+        *lock(&self.stopper) = thread::Builder::new().name("stop".into()).spawn(work).ok();
     }
 
     /// Leaves the terminal to somebody else while `work` is done.
@@ -82,8 +111,10 @@ impl Watcher {
     /// Nothing more comes.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        if let Some(follower) = lock(&self.follower).take() {
-            let _ = follower.join();
+        for thread in [&self.follower, &self.stopper] {
+            if let Some(thread) = lock(thread).take() {
+                let _ = thread.join();
+            }
         }
         if let Some(progress) = self.progress.get() {
             progress.clear();
@@ -163,6 +194,13 @@ impl Screen {
     fn show_new_output(&self, followed: &mut Followed) {
         let text = followed.log.read_new().unwrap_or_default();
         self.show(followed, &text);
+        // A progress bar ends its line when it is done.
+        if self.printer.settings().verbose == 0
+            && let (Some(progress), Some(id)) = (&self.progress, followed.id)
+            && let Some(drawn) = followed.log.unfinished()
+        {
+            progress.last_line(id, &drawn);
+        }
     }
 
     fn show(&self, followed: &Followed, text: &str) {
@@ -204,6 +242,7 @@ impl Observer for Watcher {
 
     fn command_started(&self, phase: &str, command: &str, log: &Path, from: u64) {
         tracing::debug!(phase, command, log = %log.display(), "command");
+        lock(&self.running).push(phase.into());
         if self.shows_output() {
             lock(&self.logs).insert(
                 phase.into(),
@@ -222,6 +261,7 @@ impl Observer for Watcher {
     }
 
     fn command_finished(&self, phase: &str) {
+        lock(&self.running).retain(|running| running != phase);
         let ended = lock(&self.logs).remove(phase);
         if let Some(mut followed) = ended {
             let screen = self.screen();
@@ -271,16 +311,16 @@ impl Observer for Watcher {
     }
 
     fn phase_retried(&self, phase: &str, failure: &Failure, what: &str) {
-        let with = if what.is_empty() {
+        let how = if what.is_empty() {
             String::new()
         } else {
-            format!(" with {what}")
+            format!(" {what}")
         };
         self.finish(
             phase,
             Outcome::Failed,
             failure.seconds,
-            &format!("{}: {}; trying again{with}", failure.kind, failure.message),
+            &format!("{}: {}; trying again{how}", failure.kind, failure.message),
         );
     }
 
@@ -290,6 +330,10 @@ impl Observer for Watcher {
 
     fn phase_interrupted(&self, phase: &str, seconds: f64) {
         self.finish(phase, Outcome::Interrupted, seconds, "pending again");
+    }
+
+    fn names_phases(&self) -> bool {
+        self.side_by_side
     }
 
     fn note(&self, text: &str) {

@@ -1,5 +1,7 @@
 //! The border of the room: who runs commands, and what is known of one that ended.
 
+use std::time::Duration;
+
 use crate::exec::{Command, Entry, ExecError, StopSignal};
 
 /// Something that runs commands, on this machine or elsewhere.
@@ -23,6 +25,9 @@ pub trait Executor: Send + Sync {
     ///
     /// As [`run`](Self::run).
     fn rejoin(&self, entry: &Entry, command: &Command, stop: &StopSignal) -> Result<Option<Exit>, ExecError>;
+
+    /// How long a command may take to end after it was asked to, before it is killed.
+    fn grace(&self) -> Duration;
 }
 
 /// How a command ended and what it used.

@@ -118,6 +118,14 @@ impl LogFollower {
         (!line.is_empty()).then_some(line)
     }
 
+    /// What that line shows by now, without giving it out: a program that draws over one line with carriage returns may not end it
+    /// for hours. Looks at no more than its last 8 KiB. `None` while it shows nothing.
+    pub fn unfinished(&self) -> Option<String> {
+        let start = self.unfinished.len().saturating_sub(LAST_LINE_BYTES as usize);
+        let line = last_state(&self.unfinished[start..]);
+        (!line.is_empty()).then_some(line)
+    }
+
     /// The newest line of the log that shows anything, finished or not: what a progress display puts beside its spinner.
     /// Looks at the end of the file by itself, whatever has been read so far.
     ///
@@ -267,7 +275,11 @@ mod tests {
         assert_eq!(follower.last_line().unwrap().as_deref(), Some("tw"));
         append(&log, b"o\r\nthr");
         assert_eq!(follower.read_new().unwrap(), "two\n");
-        assert_eq!(follower.take_unfinished().as_deref(), Some("thr"));
+        assert_eq!(follower.unfinished().as_deref(), Some("thr"));
+        append(&log, b"\r 10%|#  \r\x1b[32m 20%|## \x1b[0m\r");
+        assert_eq!(follower.read_new().unwrap(), "");
+        assert_eq!(follower.unfinished().as_deref(), Some(" 20%|##"));
+        assert_eq!(follower.take_unfinished().as_deref(), Some(" 20%|##"));
         assert_eq!(follower.take_unfinished(), None);
     }
 

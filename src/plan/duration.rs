@@ -42,9 +42,50 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     Duration::try_from_secs_f64(total).map_err(|_| bad())
 }
 
+/// A length of time as it stands in a sentence: `0.5 s`, `3 s`, `1 min 30 s`, `12 h`.
+pub fn duration_in_words(length: Duration) -> String {
+    let millis = length.as_millis();
+    // Below a minute people count in parts of a second, too.
+    if millis < 60_000 {
+        let tenths = (length.as_secs_f64() * 10.0).round() / 10.0;
+        return match length {
+            Duration::ZERO => "0 s".into(),
+            length if length < Duration::from_millis(100) => format!("{} s", length.as_secs_f64()),
+            _ => format!("{tenths} s"),
+        };
+    }
+    let seconds = (millis + 500) / 1000;
+    let parts = [
+        (seconds / 86400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let said = parts.iter().filter(|(number, _)| *number > 0);
+    said.map(|(number, unit)| format!("{number} {unit}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_told_as_it_was_written() {
+        for (millis, words) in [
+            (0, "0 s"),
+            (5, "0.005 s"),
+            (500, "0.5 s"),
+            (3000, "3 s"),
+            (59_999, "60 s"),
+            (90_000, "1 min 30 s"),
+            (43_200_000, "12 h"),
+            (90_061_000, "1 d 1 h 1 min 1 s"),
+        ] {
+            assert_eq!(duration_in_words(Duration::from_millis(millis)), words);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

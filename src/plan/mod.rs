@@ -12,7 +12,7 @@ mod phase;
 mod schedule;
 mod selection;
 
-pub use duration::{DurationError, parse_duration};
+pub use duration::{DurationError, duration_in_words, parse_duration};
 pub use fingerprint::{Body, Cause, FileChange, Files, Fingerprint, Mark};
 pub(crate) use graph::nearest;
 pub use graph::{Plan, PlanError};

@@ -87,6 +87,7 @@ impl Attempt {
         let mut record = AttemptRecord::begin();
         record.gpus.clone_from(&devices);
         record.params = parameters(&session, &overrides);
+        record.changed = overrides.masked();
         record.phase_number = phase.number;
         Attempt {
             stop: session.stop.clone(),
@@ -121,8 +122,9 @@ impl Attempt {
         let mut record = unfinished.record.clone();
         record.gpus.clone_from(&self.devices);
         record.params = self.parameters();
+        record.changed = self.overrides.masked();
         record.notes.push(format!(
-            "its host died; another one went on with it at {}",
+            "jumar died; another one went on with it at {}",
             super::attempt_record::now().strftime("%Y-%m-%d %H:%M:%S UTC")
         ));
         let logs = record.logs.iter().map(|(log, _)| PathBuf::from(log));

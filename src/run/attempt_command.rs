@@ -13,6 +13,7 @@ use super::attempt::lock;
 use super::attempt_record::now;
 use super::checkpoint_watch::CheckpointJudge;
 use super::command_book::{Known, Open, hash_of};
+use super::command_result::Limits;
 use super::failure::Problem;
 use super::resume::go_on_with;
 use super::watchdog::{Orders, watched};
@@ -58,7 +59,7 @@ fn with_variables(variables: &[(String, Option<String>)], command: &str) -> Stri
 /// What is looked at while a command runs.
 #[derive(Clone, Copy)]
 struct Watch<'a> {
-    stall: Option<Duration>,
+    limits: Limits,
     judge: Option<CheckpointJudge<'a>>,
 }
 
@@ -66,7 +67,7 @@ impl<'a> Watch<'a> {
     fn orders(self, log: &'a Path) -> Orders<'a> {
         Orders {
             log,
-            stall: self.stall,
+            stall: self.limits.stall,
             judge: self.judge,
         }
     }
@@ -227,7 +228,12 @@ impl Attempt {
             note: place.note.filter(|_| !self.is_over()),
         };
         let watch = Watch {
-            stall: request.stall.or(self.phase.stall),
+            limits: Limits {
+                own: request.timeout,
+                phase: self.phase.timeout.filter(|_| command.timeout != request.timeout),
+                stall: request.stall.or(self.phase.stall),
+                time: command.timeout,
+            },
             judge,
         };
         let result = match self.gone_on_with(place.known, &command, &shown, watch)? {
@@ -266,7 +272,7 @@ impl Attempt {
         }
         self.session.observer.command_finished(&self.phase.name);
         let (outcome, stalled) = ended?;
-        self.judge(outcome, stalled, shown, log, from)
+        self.judge(outcome, stalled, watch.limits, shown, (log, from))
     }
 
     /// The result of a command that an earlier host has started; `None` when it is to be started now.
@@ -283,7 +289,7 @@ impl Attempt {
             Known::Same(entry) => entry,
             Known::Other(living) => {
                 self.note(format!(
-                    "{phase} is not what it was when its host died: from `{shown}` on its commands run again"
+                    "{phase} is not what it was when jumar died: from `{shown}` on its commands run again"
                 ))?;
                 self.wait_for(living)?;
                 return Ok(None);
@@ -294,10 +300,11 @@ impl Attempt {
             ..command.clone()
         };
         if entry.end.is_none() {
-            let pid = entry.process.pid;
-            self.session.observer.note(&format!(
-                "{phase}: waiting for what the last host had started as process {pid}, and its result: {shown}"
-            ));
+            if let Some(Living { pid, .. }) = Living::named(entry.process) {
+                self.session.observer.note(&format!(
+                    "{phase}: waiting for what the last jumar had started as process {pid}, and its result: {shown}"
+                ));
+            }
             let from = std::fs::metadata(&entry.log).map_or(entry.log_start, |log| log.len());
             self.session.observer.command_started(phase, shown, &entry.log, from);
         }
@@ -321,7 +328,13 @@ impl Attempt {
                 Ok(None)
             }
             Some(outcome) => self
-                .judge(outcome, stalled, shown.into(), entry.log, entry.log_start)
+                .judge(
+                    outcome,
+                    stalled,
+                    watch.limits,
+                    shown.into(),
+                    (entry.log, entry.log_start),
+                )
                 .map(Some),
         }
     }
@@ -346,7 +359,7 @@ impl Attempt {
         for open in &left {
             if let Some(process) = Living::named(open.entry.process) {
                 self.session.observer.note(&format!(
-                    "{}: waiting for process {}, which the last host left running: {}",
+                    "{}: waiting for process {}, which the last jumar left running: {}",
                     self.phase.name, process.pid, process.command
                 ));
                 go_on_with(&self.session, open);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::secret::is_secret;
-use super::{Advice, Failure};
+use super::{Advice, Failure, Overrides};
 use crate::exec::Command;
 
 /// What stands in the record instead of a secret.
@@ -94,6 +94,12 @@ pub struct AttemptRecord {
     /// The parameters that it runs with, what a policy changed for it included.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
+    /// What policies had changed for it; secrets are masked.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub changed: Overrides,
+    /// Why a policy stopped the whole run over its failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<String>,
     /// What else there is to know of it, a line each: that another host went on with it, say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -124,6 +130,8 @@ impl AttemptRecord {
             reads: BTreeSet::new(),
             logs: vec![],
             params: Map::new(),
+            changed: Overrides::default(),
+            aborted: None,
             notes: vec![],
         }
     }

@@ -1,6 +1,7 @@
 //! How a command went: its exit, turned into a result and the evidence against it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ use super::Attempt;
 use super::attempt::lock;
 use super::failure::{Evidence, Problem};
 use crate::exec::{self, ExecError, Status, Stopped};
+use crate::plan::duration_in_words;
 
 /// How many of a log's last lines are kept with a failure.
 const TAIL_LINES: usize = 20;
@@ -38,6 +40,44 @@ pub struct CommandResult {
     pub message: String,
 }
 
+/// The limits that a command had.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// The most time it might take itself.
+    pub own: Option<Duration>,
+    /// The most time its phase might take, where that was over sooner.
+    pub phase: Option<Duration>,
+    /// The most time without output and checkpoints.
+    pub stall: Option<Duration>,
+    /// The most time that it had in the end.
+    pub time: Option<Duration>,
+}
+
+impl Limits {
+    /// Why a command was stopped that passed a limit, and what it made of that.
+    fn passed(self, status: Status, seconds: f64, stalled: bool, grace: Duration) -> String {
+        let limit = |length: Option<Duration>| length.map(duration_in_words);
+        let why = match (stalled, limit(self.phase), limit(self.own), limit(self.stall)) {
+            (true, _, _, Some(stall)) => format!("no output and no new checkpoint for {stall}"),
+            (true, ..) => "no output and no new checkpoint for too long".into(),
+            (false, Some(phase), ..) => format!("its phase's limit of {phase} was over"),
+            (false, None, Some(own), _) => format!("its limit of {own} was over"),
+            (false, ..) => "its time was over".into(),
+        };
+        // A shell obeys, and what it has started may not: then the end took all of the time of grace.
+        let late = self.time.filter(|_| !stalled).map(|time| seconds - time.as_secs_f64());
+        let who = match status {
+            Status::Signal(libc::SIGKILL) => Some("it"),
+            _ if late.is_some_and(|late| late >= grace.as_secs_f64()) => Some("what it had started"),
+            _ => None,
+        };
+        let killed = who.filter(|_| !grace.is_zero()).map_or_else(String::new, |who| {
+            format!("; {who} ignored TERM and was killed after {}", duration_in_words(grace))
+        });
+        format!("stopped after {seconds:.1} s: {why}{killed}")
+    }
+}
+
 impl CommandResult {
     /// What a dry run takes a command to come to.
     pub(super) fn expected(command: String, capture: bool, log: PathBuf) -> CommandResult {
@@ -60,9 +100,9 @@ impl Attempt {
         &self,
         outcome: Result<exec::Exit, ExecError>,
         stalled: bool,
+        limits: Limits,
         command: String,
-        log: PathBuf,
-        from: u64,
+        (log, from): (PathBuf, u64),
     ) -> Result<CommandResult, Problem> {
         let stalled = stalled && !self.stop.is_requested();
         let exit = match outcome {
@@ -109,11 +149,7 @@ impl Attempt {
         let stalled = stalled && exit.stopped == Some(Stopped::Interrupted);
         let failed = timed_out || stalled || code != Some(0);
         let ended = match (timed_out || stalled, code, signal) {
-            (true, ..) if stalled => format!(
-                "stopped after {:.1} s: no output and no new checkpoint for too long",
-                exit.seconds
-            ),
-            (true, ..) => format!("stopped after {:.1} s: its time was over", exit.seconds),
+            (true, ..) => limits.passed(exit.status, exit.seconds, stalled, self.session.executor.grace()),
             (false, Some(code), _) => format!("ended with status {code}"),
             (false, None, signal) => format!("ended by {}", exec::signal_name(signal.unwrap_or(0))),
         };
@@ -165,4 +201,39 @@ fn shortened(line: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_was_passed_is_named_and_so_is_who_ignored_that() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        let limits = |own, phase, time| Limits {
+            own,
+            phase,
+            stall: seconds(4),
+            time,
+        };
+        let own = limits(seconds(3), None, seconds(3));
+        let (asked, killed) = (Status::Signal(libc::SIGTERM), Status::Signal(libc::SIGKILL));
+        let said =
+            |limits: Limits, status, after, stalled| limits.passed(status, after, stalled, Duration::from_secs(30));
+        assert_eq!(
+            said(own, asked, 3.04, false),
+            "stopped after 3.0 s: its limit of 3 s was over"
+        );
+        assert_eq!(
+            said(own, killed, 33.0, false),
+            "stopped after 33.0 s: its limit of 3 s was over; it ignored TERM and was killed after 30 s"
+        );
+        assert!(said(own, asked, 33.0, false).ends_with("what it had started ignored TERM and was killed after 30 s"));
+        assert_eq!(
+            said(own, asked, 40.0, true),
+            "stopped after 40.0 s: no output and no new checkpoint for 4 s"
+        );
+        let of_phase = limits(seconds(90), seconds(60), seconds(20));
+        assert!(said(of_phase, asked, 20.0, false).ends_with("its phase's limit of 1 min was over"));
+    }
 }

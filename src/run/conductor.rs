@@ -9,7 +9,7 @@ use super::resume::stop_unfinished;
 use super::stale::{self, Stale, stale_phases};
 use super::{Attempt, Decision, Failure, Problem, Session, records};
 use crate::exec::StopSignal;
-use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing};
+use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing, duration_in_words};
 use crate::state::{PhaseStatus, State, StateError};
 
 /// The interpreter needs room: address space only.
@@ -61,6 +61,8 @@ pub struct Report {
     pub interrupted: bool,
     /// Why a policy stopped everything.
     pub aborted: Option<String>,
+    /// The phase whose failure stopped everything because that was asked for.
+    pub failed_fast: Option<String>,
 }
 
 impl Report {
@@ -93,6 +95,7 @@ struct Walk {
     schedule: Schedule,
     phases: Vec<PhaseReport>,
     aborted: Option<String>,
+    failed_fast: Option<String>,
     halted: bool,
 }
 
@@ -212,6 +215,7 @@ impl Conductor {
             schedule,
             phases,
             aborted: None,
+            failed_fast: None,
             halted: false,
         })
     }
@@ -300,6 +304,8 @@ impl Conductor {
                 report.failure = Some(*failure);
                 // A second request would kill those that are ending.
                 if self.fail_fast && !self.halt.is_requested() {
+                    walk.failed_fast = Some(plan.phases()[position].name.clone());
+                    self.tell_fail_fast(walk, &plan, position);
                     self.halt.request();
                 }
                 walk.halted |= self.fail_fast || end.aborted.is_some();
@@ -315,6 +321,23 @@ impl Conductor {
             }
         }
         Ok(())
+    }
+
+    /// What else runs is asked to end, and may take its time for that.
+    fn tell_fail_fast(&self, walk: &Walk, plan: &Plan, failed: usize) {
+        let is_on = |at: &usize| *at != failed && walk.schedule.standing(*at) == Standing::Running;
+        let running: Vec<&str> = (0..plan.len())
+            .filter(is_on)
+            .map(|at| plan.phases()[at].name.as_str())
+            .collect();
+        if !running.is_empty() {
+            self.session.observer.note(&format!(
+                "{} failed, and --fail-fast stops everything: waiting up to {} for {} to end",
+                plan.phases()[failed].name,
+                duration_in_words(self.session.executor.grace()),
+                running.join(", ")
+            ));
+        }
     }
 
     /// A completed phase was made from something that has just been made anew.
@@ -347,6 +370,7 @@ impl Conductor {
             phases: walk.phases,
             interrupted: self.session.stop.is_requested(),
             aborted: walk.aborted,
+            failed_fast: walk.failed_fast,
         }
     }
 }

@@ -32,12 +32,14 @@ pub enum LocateError {
         near: Option<String>,
     },
     /// Several runs begin like that.
-    #[error("`{asked}` could be any of {}", candidates.join(", "))]
+    #[error("`{asked}` could be any of {} runs: {}; the newest is {newest}", candidates.len(), few(candidates))]
     Ambiguous {
         /// What was asked for.
         asked: String,
-        /// What it could be.
+        /// What it could be, oldest first.
         candidates: Vec<String>,
+        /// The newest of them.
+        newest: String,
     },
     /// A script is no run.
     #[error("{asked} is a script, not a run")]
@@ -55,6 +57,19 @@ pub enum LocateError {
     #[error("cannot read runs/: {0}")]
     Unreadable(io::Error),
 }
+
+/// The newest of many names, newest first.
+fn few(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().rev().take(MOST_NAMES).map(String::as_str).collect();
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// More names than this are not read.
+const MOST_NAMES: usize = 5;
 
 /// Finds the run that `asked` means.
 ///
@@ -110,6 +125,7 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         }
         _ => Err(LocateError::Ambiguous {
             asked: asked.into(),
+            newest: begins.last().map(|run| name(run)).unwrap_or_default(),
             candidates: begins.into_iter().map(name).collect(),
         }),
     }

@@ -54,12 +54,12 @@ pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
 pub use records::{
-    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, recorded_parameters,
-    recorded_results,
+    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, next_attempt,
+    recorded_parameters, recorded_results,
 };
-pub use recovery::{Decision, Overrides};
+pub use recovery::{Decision, NextAttempt, Overrides};
 pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_checkpoint};
 pub use relocate::relocated;
-pub use resume::{ResumeNote, Unfinished, left_running, take_over};
+pub use resume::{ResumeNote, Unfinished, left_of, left_running, take_over};
 pub use session::{Mode, Session};
 pub use stale::{Stale, accepted, stale_phases};

@@ -26,12 +26,16 @@ pub trait Observer: Send + Sync {
     fn phase_completed(&self, phase: &str, seconds: f64);
     /// A phase failed for good.
     fn phase_failed(&self, phase: &str, failure: &Failure);
-    /// A failed phase is tried again.
+    /// A failed phase is tried again; `what` says with which changes and when, as it follows "trying again".
     fn phase_retried(&self, phase: &str, failure: &Failure, what: &str);
     /// A policy left a phase out.
     fn phase_skipped(&self, phase: &str, why: &str);
     /// A phase was stopped because jumar was asked to stop.
     fn phase_interrupted(&self, phase: &str, seconds: f64);
+    /// Whether several phases may speak at once, so that what one of them says has to say which.
+    fn names_phases(&self) -> bool {
+        false
+    }
     /// Something worth a line.
     fn note(&self, text: &str);
     /// Something that is probably not as meant.

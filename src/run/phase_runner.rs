@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::conductor::Bodies;
 use super::gpu_memory::MemoryBefore;
 use super::resume::{UnfinishedAttempt, end_unfinished};
-use super::{Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, Overrides, Problem, Session, records};
+use super::{
+    Attempt, AttemptOutcome, AttemptRecord, Decision, Failure, NextAttempt, Overrides, Problem, Session, records,
+};
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
 use crate::state::{Event, PhaseStatus};
@@ -102,6 +106,7 @@ impl PhaseRunner {
             self.memory = MemoryBefore::of(&self.devices, &self.stop);
         }
         let mut is_first = true;
+        self.wait_for_delay()?;
         loop {
             self.attempts += 1;
             self.session.ledger.reserve()?;
@@ -228,7 +233,7 @@ impl PhaseRunner {
         attempt.book.discard();
         if self.is_fruitless() {
             let why = format!("{name}: no progress in {FRUITLESS_PREEMPTIONS} attempts, each preempted");
-            return self.give_up(failure, Some(why));
+            return self.abort(attempt.number, record, failure, why);
         }
         let decision = bodies.decide(attempt, &failure).unwrap_or_else(|fault| {
             self.session
@@ -262,8 +267,8 @@ impl PhaseRunner {
                 self.session.observer.phase_skipped(name, &why);
                 Ok(Next::Over(Standing::Skipped))
             }
-            Decision::Fail | Decision::NoOpinion => self.give_up(failure, None),
-            Decision::Abort { why } => self.give_up(failure, Some(why)),
+            Decision::Fail | Decision::NoOpinion => self.give_up(failure),
+            Decision::Abort { why } => self.abort(attempt.number, record, failure, why),
         }
     }
 
@@ -274,8 +279,20 @@ impl PhaseRunner {
         attempts.iter().rev().take_while(fruitless).count() >= FRUITLESS_PREEMPTIONS
     }
 
-    fn give_up(&mut self, failure: Failure, aborted: Option<String>) -> Result<Next, Problem> {
-        self.aborted = aborted;
+    /// Gives up the whole run; why is on disk before anybody hears of it.
+    fn abort(&mut self, number: u32, record: AttemptRecord, failure: Failure, why: String) -> Result<Next, Problem> {
+        let record = AttemptRecord {
+            aborted: Some(why.clone()),
+            ..record
+        };
+        self.session
+            .ledger
+            .commit(records::aborted(&self.phase.name, number, &record))?;
+        self.aborted = Some(why);
+        self.give_up(failure)
+    }
+
+    fn give_up(&mut self, failure: Failure) -> Result<Next, Problem> {
         self.session.observer.phase_failed(&self.phase.name, &failure);
         Err(Problem::Failed(Box::new(failure)))
     }
@@ -292,23 +309,56 @@ impl PhaseRunner {
             && let Err(why) = self.change_devices(wanted)
         {
             self.session.observer.warn(&why);
-            return self.give_up(failure.clone(), None);
+            return self.give_up(failure.clone());
         }
-        let said = describe(&changes, delay);
+        let said = changes.in_words(Some(delay));
         let mut overrides = attempt.overrides.clone();
         overrides.merge(changes);
-        self.session.ledger.commit(records::retry_decided(&name, &overrides))?;
+        // Decided first: the moment counts also for whoever takes the run up again.
+        let next = NextAttempt::after(overrides, delay);
+        self.session.ledger.commit(records::retry_decided(&name, &next))?;
         self.session.observer.phase_retried(&name, failure, &said);
-        self.wait_for_memory();
         let until = Instant::now() + delay;
+        self.wait_for_memory();
+        self.wait_until(until)?;
+        Ok(Next::Again)
+    }
+
+    /// Waits for the moment of a retry. A stop ends the delay for good: whoever takes the run up again after that means now.
+    ///
+    /// # Errors
+    /// [`Problem::Interrupted`] when jumar was asked to stop, [`Problem::State`] when that could not be recorded.
+    fn wait_until(&self, until: Instant) -> Result<(), Problem> {
         while Instant::now() < until && !self.stop.is_requested() {
             thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
         }
         if self.stop.is_requested() {
-            self.session.observer.phase_interrupted(&name, 0.0);
+            let name = &self.phase.name;
+            if let Some(NextAttempt { changes, .. }) = self.session.ledger.read(|s| records::next_attempt(s, name)) {
+                let now = NextAttempt::after(changes, Duration::ZERO);
+                self.session.ledger.commit(records::retry_decided(name, &now))?;
+            }
+            self.session.observer.phase_interrupted(name, 0.0);
             return Err(Problem::Interrupted);
         }
-        Ok(Next::Again)
+        Ok(())
+    }
+
+    /// Waits for what is left of a delay that the last jumar had decided.
+    fn wait_for_delay(&self) -> Result<(), Problem> {
+        let name = &self.phase.name;
+        let Some(next) = self.session.ledger.read(|s| records::next_attempt(s, name)) else {
+            return Ok(());
+        };
+        let wait = next.wait(Timestamp::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let how = next.changes.in_words(Some(wait));
+        self.session
+            .observer
+            .note(&format!("{name} failed before: trying again {how}"));
+        self.wait_until(Instant::now() + wait)
     }
 
     fn wait_for_memory(&self) {
@@ -344,19 +394,4 @@ impl PhaseRunner {
         self.devices.extend(leased);
         Ok(())
     }
-}
-
-/// A retry's changes in one line.
-fn describe(changes: &Overrides, delay: Duration) -> String {
-    let mut parts: Vec<String> = changes
-        .params
-        .iter()
-        .chain(&changes.env)
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    parts.extend(changes.gpus.map(|n| format!("{n} GPUs")));
-    if !delay.is_zero() {
-        parts.push(format!("after {:.0} s", delay.as_secs_f64()));
-    }
-    parts.join(", ")
 }

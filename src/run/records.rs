@@ -9,7 +9,7 @@ use jiff::{Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, Overrides};
+use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, NextAttempt, Overrides};
 use crate::plan::{Fingerprint, Parameters, Plan};
 use crate::state::value::{decode, encode};
 use crate::state::{Event, PhaseStatus, State};
@@ -83,10 +83,18 @@ pub(super) fn with_fingerprint(event: Event, phase: &str, print: &Fingerprint) -
 
 /// What a policy changed for the next attempt.
 pub(super) fn overrides(state: &State, phase: &str) -> Overrides {
-    state
-        .get("overrides", &format!("{phase}.next"))
-        .and_then(|t| serde_json::from_str(t).ok())
-        .unwrap_or_default()
+    decided(state, phase).unwrap_or_default().changes
+}
+
+fn decided(state: &State, phase: &str) -> Option<NextAttempt> {
+    serde_json::from_str(state.get("overrides", &format!("{phase}.next"))?).ok()
+}
+
+/// What is decided of the next attempt at a phase that failed and is tried again; `None` for any other.
+pub fn next_attempt(state: &State, phase: &str) -> Option<NextAttempt> {
+    let failed = attempts(state, phase).pop()?.outcome == AttemptOutcome::Failed;
+    let waits = failed && state.phase(phase) == Some(PhaseStatus::Pending);
+    decided(state, phase).filter(|_| waits)
 }
 
 /// What the first event of a run says besides its phases.
@@ -160,7 +168,14 @@ pub(super) fn run_resumed(state: &State, birth: &Birth<'_>, plan: &Plan, drafted
             event = event.set("metadata", key, value);
         }
     }
-    event = event.set("metadata", "last_resume", epoch());
+    let resumes: u64 = state
+        .get("metadata", "resume_count")
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0);
+    // Twice in one second: without the count nothing would change, and what changes nothing is not recorded.
+    event = event
+        .set("metadata", "last_resume", epoch())
+        .set("metadata", "resume_count", (resumes + 1).to_string());
     if by_hand {
         for (key, value) in NO_FAILURE.into_iter().filter(|(key, _)| is_missing("failures", key)) {
             event = event.set("failures", key, value);
@@ -326,10 +341,15 @@ pub(super) fn phase_failed(
 }
 
 /// A retry was decided: it will be made even if this host dies now.
-pub(super) fn retry_decided(phase: &str, overrides: &Overrides) -> Event {
+pub(super) fn retry_decided(phase: &str, next: &NextAttempt) -> Event {
     Event::new("retry")
         .set("phases", phase, PhaseStatus::Pending.as_str())
-        .set("overrides", format!("{phase}.next"), json(overrides))
+        .set("overrides", format!("{phase}.next"), json(next))
+}
+
+/// A policy stopped the whole run over a failure; the attempt's record says why.
+pub(super) fn aborted(phase: &str, number: u32, record: &AttemptRecord) -> Event {
+    Event::new("aborted").set("attempts", format!("{phase}.{number}"), json(record))
 }
 
 /// A failed phase is left out.

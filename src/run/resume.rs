@@ -160,7 +160,7 @@ pub(super) fn end_unfinished(session: &Session, left: Vec<(String, UnfinishedAtt
                         "waiting for"
                     };
                     session.observer.note(&format!(
-                        "{phase}: {what} process {}, which the last host left running: {}",
+                        "{phase}: {what} process {}, which the last jumar left running: {}",
                         process.pid, process.command
                     ));
                 }
@@ -250,27 +250,38 @@ fn said((ended, open): (usize, usize)) -> String {
 /// Commands that go on although the host that started them is gone, and that no unfinished attempt takes in. A second copy
 /// beside a living one would write over its results: whoever takes the run over waits for them first.
 pub fn left_running(state: &State, run_directory: &Path, unfinished: &Unfinished) -> Vec<Living> {
+    let phases = state.phases();
+    phases
+        .flat_map(|(phase, _)| left_of(state, run_directory, unfinished, phase))
+        .collect()
+}
+
+/// Of [`left_running`] those that belong to one phase.
+pub fn left_of(state: &State, run_directory: &Path, unfinished: &Unfinished, phase: &str) -> Vec<Living> {
+    let Some(status) = state.phase(phase) else {
+        return vec![];
+    };
     let directory = run_directory.to_string_lossy();
-    let mut living = Vec::new();
-    for (phase, status) in state.phases() {
-        let known = attempts(state, phase);
-        let number = known.len().to_string();
-        let in_attempt = [
-            ("JUMAR_RUN_DIR", &*directory),
-            ("JUMAR_PHASE", phase),
-            ("JUMAR_ATTEMPT", &number),
-        ];
-        if let Some(attempt) = unfinished.get(phase) {
-            // A keeper that was killed as it started a command could not note it.
-            let noted = |process: &Living| attempt.entries.iter().any(|entry| process.is_part_of(&entry.id));
-            living.extend(living_with(&in_attempt).into_iter().filter(|process| !noted(process)));
-            continue;
-        }
-        let was_on = known.last().is_some_and(|a| a.outcome == AttemptOutcome::Running);
-        let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
-        if status == PhaseStatus::InProgress || (was_on && may_run) {
-            living.extend(living_with(&in_attempt));
-        }
+    let known = attempts(state, phase);
+    let number = known.len().to_string();
+    let in_attempt = [
+        ("JUMAR_RUN_DIR", &*directory),
+        ("JUMAR_PHASE", phase),
+        ("JUMAR_ATTEMPT", &number),
+    ];
+    if let Some(attempt) = unfinished.get(phase) {
+        // A keeper that was killed as it started a command could not note it.
+        let noted = |process: &Living| attempt.entries.iter().any(|entry| process.is_part_of(&entry.id));
+        return living_with(&in_attempt)
+            .into_iter()
+            .filter(|process| !noted(process))
+            .collect();
     }
-    living
+    let was_on = known.last().is_some_and(|a| a.outcome == AttemptOutcome::Running);
+    let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    if status == PhaseStatus::InProgress || (was_on && may_run) {
+        living_with(&in_attempt)
+    } else {
+        vec![]
+    }
 }

@@ -27,6 +27,7 @@ use super::scan::{place, tokens};
 use super::shared::Shared;
 use super::source::ScriptSource;
 use super::values::to_data;
+use crate::plan::duration_in_words;
 use crate::run::{Attempt, Bodies, Decision, Failure, Mode, Problem, Session};
 
 /// The native call at the end of the main script.
@@ -207,7 +208,10 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if over && failure.kind == "script" {
             failure = Failure {
                 kind: "timeout".into(),
-                message: format!("the phase's time was over after {:.1} s", attempt.seconds()),
+                message: match attempt.phase.timeout {
+                    Some(limit) => format!("the phase's limit of {} was over", duration_in_words(limit)),
+                    None => format!("the phase's time was over after {:.1} s", attempt.seconds()),
+                },
                 ..Failure::default()
             };
         }

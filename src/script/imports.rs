@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::embedded::standard_module;
+use super::embedded::{standard_module, standard_modules};
 use super::resolver::with_extension;
-use super::scan::{Kind, tokens};
+use super::scan::{Kind, Token, tokens};
 use super::shared::Shared;
+use crate::plan::nearest;
 
 /// The imports of a script: the name it gives, and the path.
 pub(super) fn imports(text: &str) -> Vec<(String, String)> {
@@ -16,6 +17,24 @@ pub(super) fn imports(text: &str) -> Vec<(String, String)> {
         .filter(|&at| word(at + 2) == "as")
         .map(|at| (word(at + 3).to_string(), word(at + 1).trim_matches('"').to_string()))
         .collect()
+}
+
+/// The standard modules that a script imports and that are not there: each path, and the byte at which it stands in the text.
+pub(super) fn missing_modules(text: &str) -> Vec<(String, usize)> {
+    let found = tokens(text);
+    let quoted = |token: &Token| text[token.span.clone()].trim_matches('"').to_string();
+    found
+        .windows(2)
+        .filter(|pair| &text[pair[0].span.clone()] == "import" && pair[1].kind == Kind::Quoted)
+        .map(|pair| (quoted(&pair[1]), pair[1].span.start))
+        .filter(|(path, _)| path.starts_with("std/") && standard_module(path).is_none())
+        .collect()
+}
+
+/// What is said of a standard module that is not there, and what may have been meant.
+pub(super) fn no_such_module(path: &str) -> (String, Option<String>) {
+    let near = nearest(path, standard_modules()).map(|near| format!("did you mean {near}?"));
+    (format!("there is no module {path}"), near)
 }
 
 /// The functions that a text offers to those who import it, with the names of their parameters.

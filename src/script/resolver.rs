@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{AST, Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, NativeCallContext, Position, Scope};
 
-use super::embedded::{standard_module, standard_modules, stock_script};
+use super::embedded::{standard_module, stock_script};
 use super::engine::declarations;
+use super::imports::no_such_module;
 use super::shared::Shared;
-use crate::plan::nearest;
 
 type Outcome<T> = Result<T, Box<EvalAltResult>>;
 
@@ -128,14 +128,9 @@ impl ModuleResolver for Resolver {
     ) -> Outcome<rhai::Shared<Module>> {
         if path.starts_with("std/") {
             let Some(text) = standard_module(path) else {
-                let near = nearest(path, standard_modules())
-                    .map(|n| format!("; did you mean \"{n}\"?"))
-                    .unwrap_or_default();
-                return Err(in_module(
-                    path,
-                    format!("no standard module is called \"{path}\"{near}").into(),
-                    at,
-                ));
+                let (message, near) = no_such_module(path);
+                let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+                return Err(in_module(path, format!("{message}{near}").into(), at));
             };
             return self.load(engine, &format!("<{path}>"), text, path, at);
         }

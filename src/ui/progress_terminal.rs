@@ -19,6 +19,9 @@ use super::stream::{Stream, locked};
 /// Columns left free at the end of each line: room for an echoed `^C` and the cursor.
 const MARGIN: usize = 3;
 
+/// One phase, and how many more there are.
+const FEWEST_ROWS: usize = 2;
+
 /// indicatif's line arithmetic needs room for one wide character.
 const NARROWEST: usize = 2;
 
@@ -81,16 +84,28 @@ impl Screen {
     }
 
     fn draw(&self, frame: &mut Frame) {
-        let lines = std::mem::take(&mut frame.lines);
+        let (columns, rows) = self.stderr.size();
+        let lines = fitting(std::mem::take(&mut frame.lines), rows);
         frame.line_ended = false;
         if frame.closed || frame.paused || (lines.is_empty() && frame.widths_on_screen.is_empty()) {
             return;
         }
-        let bytes = wipe(&frame.widths_on_screen, self.stderr.size().0) + lines.join("\r\n").as_str();
+        let bytes = wipe(&frame.widths_on_screen, columns) + lines.join("\r\n").as_str();
         frame.widths_on_screen = lines.iter().map(|line| columns_of(line)).collect();
         // A terminal that is gone must not end the run.
         let _ = self.stderr.write(bytes.as_bytes());
     }
+}
+
+/// The lines that so many rows have room for; the last one counts those that are left out.
+fn fitting(mut lines: Vec<String>, rows: usize) -> Vec<String> {
+    let rows = rows.max(FEWEST_ROWS);
+    if lines.len() > rows {
+        let more = lines.len() - (rows - 1);
+        lines.truncate(rows - 1);
+        lines.push(format!("  and {more} more"));
+    }
+    lines
 }
 
 /// What erases lines of these widths, the cursor being at the end of the last: a terminal that
@@ -113,8 +128,9 @@ impl TermLike for Screen {
         u16::try_from(columns).unwrap_or(u16::MAX)
     }
 
+    /// indicatif would leave out without a word what has no room.
     fn height(&self) -> u16 {
-        u16::try_from(self.stderr.size().1).unwrap_or(u16::MAX)
+        u16::MAX
     }
 
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
@@ -180,6 +196,14 @@ mod tests {
         assert_eq!(wipe(&[37], 40), "\r\u{1b}[2K");
         assert_eq!(wipe(&[37, 0], 40).matches("\u{1b}[1A").count(), 1);
         assert_eq!(wipe(&[77, 50], 40).matches("\u{1b}[1A").count(), 3);
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let lines = || (1..=8).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(fitting(lines(), 8), lines());
+        assert_eq!(fitting(lines(), 3), ["1", "2", "  and 6 more"]);
+        assert_eq!(fitting(lines(), 1), ["1", "  and 7 more"]);
     }
 
     #[test]

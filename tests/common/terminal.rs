@@ -23,12 +23,17 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a program whose input, output and error are one terminal.
     pub fn start(command: &mut Command) -> Terminal {
+        Terminal::start_with_rows(command, 40)
+    }
+
+    /// As [`Terminal::start`], at a terminal of so many rows.
+    pub fn start_with_rows(command: &mut Command, rows: u16) -> Terminal {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
         grantpt(&controller)
             .and_then(|()| unlockpt(&controller))
             .expect("it is ours");
         let size = Winsize {
-            ws_row: 40,
+            ws_row: rows,
             ws_col: 160,
             ws_xpixel: 0,
             ws_ypixel: 0,

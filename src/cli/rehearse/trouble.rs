@@ -34,7 +34,7 @@ impl Trouble {
         match self {
             Trouble::Exit => "exit 1",
             Trouble::CommandKilled => "killed",
-            Trouble::HostKilled => "host killed",
+            Trouble::HostKilled => "jumar killed",
             Trouble::HostStopped => "TERM",
             Trouble::Timeout => "timeout",
             Trouble::DiskFull => "disk full",

@@ -210,6 +210,10 @@ impl Default for Local {
 }
 
 impl Executor for Local {
+    fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// Runs a command as [`Executor::run`] says. One that ends by itself keeps what it left running in the background; one that
     /// is stopped takes all of it along, daemons and children in sessions of their own included.
     fn run(&self, command: &Command, stop: &StopSignal) -> Result<Exit, ExecError> {

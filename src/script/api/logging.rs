@@ -41,8 +41,13 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
                 return;
             }
             let text = message.to_string();
-            say(&*known.session.observer, &text);
-            if let Some(attempt) = current::attempt() {
+            let observer = &*known.session.observer;
+            let attempt = current::attempt();
+            match attempt.as_ref().filter(|_| observer.names_phases()) {
+                Some(attempt) => say(observer, &format!("{}: {text}", attempt.phase.name)),
+                None => say(observer, &text),
+            }
+            if let Some(attempt) = attempt {
                 attempt.log_line(&format!("{mark}{text}"));
             }
         });

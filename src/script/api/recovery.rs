@@ -24,7 +24,7 @@ The failure is a map: `phase`, `step`, `kind`, `code`, `signal`, `message`, `com
 The policy returns `retry()`, `skip(why)`, `fail()`, `abort(why)`, or `()` for no opinion.";
 
 const RETRY: &str = "A policy's answer: try the phase again. Options: `params` and `env` (changed for the next attempts), `delay` (\"30s\"), `gpus` (how many instead).
-The changes are recorded before they count: a host that dies before the retry still makes it.";
+The changes are recorded before they count: when jumar dies before the retry, a resume still makes it, after what is left of the delay (a stop, as by Ctrl-C, ends the delay).";
 
 const SKIP: &str = "A policy's answer: leave the phase out, and go on with what waits for it. `why` is recorded.";
 const FAIL: &str =

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
 use super::api::{PHASE_OPTIONS, PHASE_OPTIONS_LATER, RETRY_OPTIONS, SHELL_OPTIONS};
+use super::embedded::standard_module;
 use super::engine::GLOBALS;
-use super::imports::{functions_of, imports};
+use super::imports::{functions_of, imports, missing_modules, no_such_module};
 use super::listing::{Primitive, listed};
+use super::scan::place;
 use super::shared::Shared;
 use crate::plan::nearest;
 use literals::Declared;
@@ -85,6 +87,7 @@ pub(super) fn check(engine: &Engine, ast: &AST, text: &str, shared: &Arc<Shared>
         seen: BTreeSet::new(),
         findings: vec![],
     };
+    lints.imports(text);
     lints.script_functions(engine, ast);
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(node) = path.last() {
@@ -138,7 +141,7 @@ fn standard(
     shared: &Shared,
 ) -> BTreeMap<String, BTreeMap<String, BTreeSet<usize>>> {
     let mut modules = BTreeMap::new();
-    for (alias, _) in imported.iter().filter(|(_, path)| path.starts_with("std/")) {
+    for (alias, _) in imported.iter().filter(|(_, path)| standard_module(path).is_some()) {
         let mut functions: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         for (name, parameters) in functions_of(alias, "", text, shared) {
             functions.entry(name).or_default().insert(parameters.len());
@@ -158,6 +161,14 @@ impl Lints {
             line: at.line().unwrap_or(0),
             column: at.position().unwrap_or(1),
         });
+    }
+
+    /// A module that is not there is the fault of its import and not of what is called in it.
+    fn imports(&mut self, text: &str) {
+        for (path, start) in missing_modules(text) {
+            let (message, help) = no_such_module(&path);
+            self.find(Severity::Error, "unknown-module", place(text, start), message, help);
+        }
     }
 
     /// A script function of a primitive's name and arity silently takes its place, and a parameter of a global's name is never seen.
