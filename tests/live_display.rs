@@ -1,10 +1,9 @@
 //! What a run draws on a terminal while it is on.
 
 mod common;
-mod terminal;
 
 use common::Workplace;
-use terminal::Terminal;
+use common::terminal::Terminal;
 
 #[test]
 fn a_program_that_draws_over_one_line_is_shown_where_it_stands() {
