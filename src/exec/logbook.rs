@@ -164,10 +164,15 @@ impl Logbook {
     ///
     /// When the directory or the file cannot be made.
     pub fn create(directory: &Path, title: &str) -> io::Result<Logbook> {
-        // The commands of an older one may still be writing to it: they keep the file that they know.
-        match fs::remove_dir_all(directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::create_dir_all(directory)?,
+        match fs::create_dir(directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(directory)?,
+            // The commands of an older one may still be writing to it: they keep the file that they know.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(directory)?;
+                fs::create_dir(directory)?;
+            }
+            Err(error) => return Err(error),
         }
         let path = directory.join(FILE_NAME);
         let title = Line::Title {
@@ -214,7 +219,9 @@ impl Logbook {
 
     /// Removes it with everything that was kept for it. Nothing happens when that is impossible: it is only litter.
     pub fn discard(&self) {
-        if let Some(directory) = self.path.parent() {
+        let Some(directory) = self.path.parent() else { return };
+        // Mostly there is nothing else in it.
+        if fs::remove_file(&self.path).and_then(|()| fs::remove_dir(directory)).is_err() {
             let _ = fs::remove_dir_all(directory);
         }
     }

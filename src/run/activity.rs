@@ -11,7 +11,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Mode, STATE_FILE};
+use super::{Attempt, Mode};
 use crate::exec::{ExecError, Exit, Status};
 use crate::state::private_directory;
 
@@ -121,11 +121,11 @@ impl Attempt {
     }
 
     fn note_activity(&self, activity: &Activity) {
-        let (Ok(directory), Ok(mut line)) = (self.session.directory.path(), serde_json::to_string(activity)) else {
+        let (Some(private), Ok(mut line)) = (self.session.ledger.private_dir(), serde_json::to_string(activity)) else {
             return;
         };
         line.push('\n');
-        let path = private_directory(&directory.join(STATE_FILE)).join(FILE);
+        let path = private.join(FILE);
         // One write each: phases that run side by side do not cut each other's lines.
         let _ = OpenOptions::new()
             .create(true)

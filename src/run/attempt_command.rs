@@ -1,8 +1,8 @@
 //! The commands of an attempt: their environment, their log, and the evidence they leave.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -409,10 +409,7 @@ impl Attempt {
 
     /// Appends lines of jumar's own to a log, and tells the record of one that is new to this attempt. Returns where they end.
     fn write_log(&self, log: &Path, lines: &str) -> std::io::Result<u64> {
-        if let Some(parent) = log.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let mut file = OpenOptions::new().create(true).append(true).open(log)?;
+        let mut file = open_to_append(log)?;
         let start = file.metadata()?.len();
         let first = {
             let mut progress = lock(&self.progress);
@@ -441,6 +438,18 @@ impl Attempt {
             let _ = self.session.ledger.commit(noted);
         }
         Ok(start + text.len() as u64)
+    }
+}
+
+/// Opens a log, and makes its directory where there is none yet.
+fn open_to_append(log: &Path) -> std::io::Result<File> {
+    let open = || OpenOptions::new().create(true).append(true).open(log);
+    match (open(), log.parent()) {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+            std::fs::create_dir_all(parent)?;
+            open()
+        }
+        (opened, _) => opened,
     }
 }
 
