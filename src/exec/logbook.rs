@@ -221,7 +221,10 @@ impl Logbook {
     pub fn discard(&self) {
         let Some(directory) = self.path.parent() else { return };
         // Mostly there is nothing else in it.
-        if fs::remove_file(&self.path).and_then(|()| fs::remove_dir(directory)).is_err() {
+        if fs::remove_file(&self.path)
+            .and_then(|()| fs::remove_dir(directory))
+            .is_err()
+        {
             let _ = fs::remove_dir_all(directory);
         }
     }

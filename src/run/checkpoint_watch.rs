@@ -17,6 +17,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Says whether a checkpoint is whole: a script's `complete_when`.
 pub type CheckpointJudge<'a> = &'a (dyn Fn(&str) -> Result<bool, String> + Sync);
 
+/// One that belongs to whoever asks it.
+pub type OwnCheckpointJudge<'a> = Box<dyn Fn(&str) -> Result<bool, String> + Sync + 'a>;
+
 /// How the command that writes checkpoints stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writer {

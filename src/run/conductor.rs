@@ -7,7 +7,7 @@ use std::thread;
 use super::phase_runner::{End, PhaseRunner};
 use super::resume::stop_unfinished;
 use super::stale::{self, Stale, stale_phases};
-use super::{Attempt, Decision, Failure, Problem, Session, records};
+use super::{Attempt, Decision, Failure, OwnCheckpointJudge, Problem, Session, records};
 use crate::exec::StopSignal;
 use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing, duration_in_words};
 use crate::state::{PhaseStatus, State, StateError};
@@ -24,7 +24,7 @@ pub trait Bodies: Sync {
     fn run(&self, attempt: &Arc<Attempt>) -> Result<serde_json::Value, Problem>;
 
     /// What says whether a checkpoint of a phase is whole; `None` when the phase leaves that to time.
-    fn checkpoint_judge(&self, phase: &str) -> Option<Box<dyn Fn(&str) -> Result<bool, String> + Sync + '_>>;
+    fn checkpoint_judge(&self, phase: &str) -> Option<OwnCheckpointJudge<'_>>;
 
     /// Asks the policies what to do about a failure: the phase's own first, then the pipeline's.
     ///

@@ -41,7 +41,7 @@ pub use attempt_command::{CommandRequest, Surroundings};
 pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};
 pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
-pub use checkpoint_watch::CheckpointJudge;
+pub use checkpoint_watch::{CheckpointJudge, OwnCheckpointJudge};
 pub use command_result::CommandResult;
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError, standings};
 pub use directory::{RunDirectory, RunDirectoryError};

@@ -5,16 +5,14 @@ use rhai::{FnPtr, NativeCallContext};
 use super::current;
 use super::shared::Shared;
 use super::values::type_in_words;
-
-/// What says whether the checkpoint at a path is whole, or what is wrong with `complete_when` itself.
-type Judge<'a> = Box<dyn Fn(&str) -> Result<bool, String> + Sync + 'a>;
+use crate::run::OwnCheckpointJudge;
 
 /// What the `complete_when` of a phase says; `None` when it has none.
 pub(super) fn checkpoint_judge<'a>(
     shared: &'a Shared,
     context: &'a NativeCallContext<'_>,
     phase: &str,
-) -> Option<Judge<'a>> {
+) -> Option<OwnCheckpointJudge<'a>> {
     let judge = shared.body(phase)?.complete_when?;
     Some(Box::new(move |path| is_whole(shared, context, &judge, path)))
 }

@@ -28,7 +28,7 @@ use super::shared::Shared;
 use super::source::ScriptSource;
 use super::values::to_data;
 use crate::plan::duration_in_words;
-use crate::run::{Attempt, Bodies, Decision, Failure, Mode, Problem, Session};
+use crate::run::{Attempt, Bodies, Decision, Failure, Mode, OwnCheckpointJudge, Problem, Session};
 
 /// The native call at the end of the main script.
 pub(super) const TAIL: &str = "jumar__walk";
@@ -305,7 +305,7 @@ impl Bodies for HostBodies<'_, '_> {
         })
     }
 
-    fn checkpoint_judge(&self, phase: &str) -> Option<Box<dyn Fn(&str) -> Result<bool, String> + Sync + '_>> {
+    fn checkpoint_judge(&self, phase: &str) -> Option<OwnCheckpointJudge<'_>> {
         checkpoint_judge(self.shared, self.context, phase)
     }
 
