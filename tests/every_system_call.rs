@@ -159,14 +159,7 @@ fn chosen() -> Option<Vec<(&'static str, usize)>> {
 /// After harm: what was told is there, is not done again, and a resume comes to the end.
 fn check(place: &Workplace, told: &BTreeSet<String>) -> Result<(), String> {
     let file = place.path().join("run/.experiment_state");
-    let ran = || {
-        place
-            .path()
-            .join("ran")
-            .exists()
-            .then(|| place.read("ran"))
-            .unwrap_or_default()
-    };
+    let ran = || fs::read_to_string(place.path().join("ran")).unwrap_or_default();
     let completed = || match read(&file) {
         Ok(state) => state
             .phases()
