@@ -169,8 +169,11 @@ fn render_law(bytes: &[u8], state: &State) -> Result<(), String> {
 }
 
 fn is_mixed(bytes: &[u8]) -> bool {
-    let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
-    lines().any(|line| line.ends_with(b"\r\n")) && !lines().all(|line| line.ends_with(b"\r\n"))
+    // The last line end may have been cut in half.
+    let is_windows = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).ends_with(b"\r");
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').map(is_windows);
+    let first = lines.next();
+    lines.any(|other| Some(other) != first)
 }
 
 fn keys(state: &State) -> impl Iterator<Item = (&str, &str, &str)> {
