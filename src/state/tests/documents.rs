@@ -169,6 +169,7 @@ fn render_law(bytes: &[u8], state: &State) -> Result<(), String> {
 }
 
 fn is_mixed(bytes: &[u8]) -> bool {
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     // The last line end may have been cut in half.
     let is_windows = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).ends_with(b"\r");
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').map(is_windows);
