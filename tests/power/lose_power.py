@@ -136,7 +136,10 @@ def by_shutdown(options, host, work, cleanup):
             time.sleep(random.uniform(0, 0.4))
             # The host goes first: in the very moment of the ioctl the kernel lets an fdatasync succeed whose data is lost, as a
             # program of ten lines shows, and a real loss of power leaves nobody to hear of it.
-            os.killpg(child.pid, 9)
+            try:
+                os.killpg(child.pid, 9)
+            except ProcessLookupError:
+                pass
             ended = child.wait() == 0
         directory = os.open(disk, os.O_RDONLY)
         try:

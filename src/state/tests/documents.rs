@@ -158,14 +158,19 @@ fn render_law(bytes: &[u8], state: &State) -> Result<(), String> {
         return Ok(());
     }
     let is_mark = |line: &str| line == END || line.starts_with("# journal=");
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    let comments = old.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let mut lines = unmarked(&text).lines();
+    let comments = unmarked(&old).lines().map(str::trim);
     for comment in comments.filter(|line| line.starts_with(['#', ';']) && !is_mark(line)) {
         hold(lines.any(|line| line.trim() == comment), || {
             told(&format!("{comment:?} is gone"))
         })?;
     }
     Ok(())
+}
+
+/// A text without its byte order mark. A second one would be a part of the first line.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn is_mixed(bytes: &[u8]) -> bool {
