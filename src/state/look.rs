@@ -81,11 +81,12 @@ pub(super) fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page
     merge(ours, ours, &theirs)
 }
 
-/// Whether there is a state: the file, or a journal from which it can be made.
+/// Whether there is a state: the file, or a journal from which it can be made. One that cannot be read is there, too.
 pub fn exists(state_file: &Path) -> bool {
     let (file, directory) = places(state_file);
     let has_segment = |names: Vec<String>| names.iter().any(|name| recovery::is_segment(name));
-    RealDisk.mark(&file).is_ok() || RealDisk.list(&directory).is_ok_and(has_segment)
+    let tells = || !matches!(recovery::recover(&RealDisk, &directory), Ok(found) if found.tells_nothing());
+    RealDisk.mark(&file).is_ok() || (RealDisk.list(&directory).is_ok_and(has_segment) && tells())
 }
 
 /// Who has the run of this state file in use now, asked without taking its lock; `None` when nobody has.

@@ -86,6 +86,11 @@ pub(super) struct Recovered {
 }
 
 impl Recovered {
+    /// Whether nothing can be learnt from it about the run.
+    pub(super) fn tells_nothing(&self) -> bool {
+        self.state.is_none() && self.joined.is_empty()
+    }
+
     /// What the completions that stand beside the state change in it.
     pub(super) fn joined_changes(&self, state: &State) -> Vec<Change> {
         if self.joined.is_empty() {
@@ -244,6 +249,10 @@ fn combine(directory: &Path, found: Vec<Found>) -> Recovered {
                 directory.display()
             ),
         );
+    }
+    // A host that died before it wrote down what the run is left a journal of nothing, which is no run.
+    if recovered.seq == 0 && recovered.state == Some(State::default()) {
+        recovered.state = None;
     }
     recovered
 }

@@ -86,10 +86,16 @@ class Host:
         phases = json.loads(shown.stdout).get("phases", []) if shown.stdout.startswith("{") else []
         return sorted(set(told) - {phase["name"] for phase in phases if phase["status"] == "completed"})
 
-    def resume(self, run):
-        """Why the run cannot be resumed to its end, if so."""
-        done = subprocess.run([self.jumar, "resume", run], capture_output=True, text=True, cwd=os.path.dirname(run))
-        return None if done.returncode == 0 else f"resume ended with {done.returncode}: {done.stderr[-400:]}"
+    def go_on(self, run):
+        """Why the run cannot be gone on with to its end, if so. One that lost power before anything of it was there begins anew."""
+        directory, name = os.path.split(run)
+        done = self._run(directory, "resume", name)
+        if done.returncode != 0 and "no .experiment_state" in done.stderr:
+            done = self._run(directory, "run", "p.rhai", "--run-dir", name)
+        return None if done.returncode == 0 else f"it goes on with {done.returncode}: {done.stderr[-400:]}"
+
+    def _run(self, directory, *words):
+        return subprocess.run([self.jumar, *words], capture_output=True, text=True, cwd=directory)
 
 
 class Result:
@@ -130,7 +136,10 @@ def by_shutdown(options, host, work, cleanup):
             time.sleep(random.uniform(0, 0.4))
             # The host goes first: in the very moment of the ioctl the kernel lets an fdatasync succeed whose data is lost, as a
             # program of ten lines shows, and a real loss of power leaves nobody to hear of it.
-            os.killpg(child.pid, 9)
+            try:
+                os.killpg(child.pid, 9)
+            except ProcessLookupError:
+                pass
             ended = child.wait() == 0
         directory = os.open(disk, os.O_RDONLY)
         try:
@@ -268,13 +277,16 @@ def by_blocks(options, host, work, cleanup):
             limit = entries[rests_on - 1][4]
             known = [name for place, name in told if place <= limit]
             where = f"{kind} of {at - start} writes"
+            if options.fs == "btrfs":
+                # The kernel remembers the newest disk of a file system, and refuses an older one at another loop device.
+                subprocess.run(["btrfs", "device", "scan", "--forget"], capture_output=True)
             mounted = subprocess.run(["mount", "-o", "loop", trial, disk], capture_output=True, text=True)
             if mounted.returncode != 0:
                 result.add(where, known, [f"cannot be mounted: {mounted.stderr.strip()}"])
                 continue
             lost = host.lost(f"{disk}/run", known)
             if not lost and result.rounds % 8 == 0 and os.path.exists(f"{disk}/run/.experiment_state.d"):
-                trouble = host.resume(f"{disk}/run")
+                trouble = host.go_on(f"{disk}/run")
                 lost = [trouble] if trouble else []
             result.add(where, known, lost)
             unmount(disk)

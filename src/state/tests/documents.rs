@@ -158,8 +158,8 @@ fn render_law(bytes: &[u8], state: &State) -> Result<(), String> {
         return Ok(());
     }
     let is_mark = |line: &str| line == END || line.starts_with("# journal=");
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    let comments = old.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let mut lines = unmarked(&text).lines();
+    let comments = unmarked(&old).lines().map(str::trim);
     for comment in comments.filter(|line| line.starts_with(['#', ';']) && !is_mark(line)) {
         hold(lines.any(|line| line.trim() == comment), || {
             told(&format!("{comment:?} is gone"))
@@ -168,9 +168,18 @@ fn render_law(bytes: &[u8], state: &State) -> Result<(), String> {
     Ok(())
 }
 
+/// A text without its byte order mark. A second one would be a part of the first line.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn is_mixed(bytes: &[u8]) -> bool {
-    let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
-    lines().any(|line| line.ends_with(b"\r\n")) && !lines().all(|line| line.ends_with(b"\r\n"))
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    // The last line end may have been cut in half.
+    let is_windows = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).ends_with(b"\r");
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').map(is_windows);
+    let first = lines.next();
+    lines.any(|other| Some(other) != first)
 }
 
 fn keys(state: &State) -> impl Iterator<Item = (&str, &str, &str)> {

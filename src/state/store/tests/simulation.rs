@@ -199,10 +199,23 @@ fn a_loss_of_power_at_any_operation_loses_nothing_that_was_acknowledged() {
 
 #[test]
 #[ignore = "some minutes: every disk that the thorough search finds"]
-fn a_loss_of_power_loses_nothing_on_very_many_disks() {
+#[expect(clippy::print_stdout, reason = "tells how much was tried")]
+fn power_errors_and_saves_lose_nothing_in_very_many_ways() {
+    let mut all = 0;
     for start in STARTS {
-        lose_power_everywhere(start, None, 1000).unwrap();
+        let disks = lose_power_everywhere(start, None, 1000).unwrap();
+        let disk = start.1();
+        let from = disk.operations();
+        host(&disk, &PHASES_RUN, &mut Done::default()).unwrap();
+        let points = disk.operations() - from;
+        println!("{}: {points} crash points, {disks} disks, none lost", start.0);
+        all += disks;
     }
+    println!("power: {all} disks, none lost");
+    let failed = fail_everywhere(None, 1).unwrap();
+    println!("errors: {failed} disks, none lost");
+    let saves = save_everywhere(None, &STYLES, 1).unwrap();
+    println!("saves: {saves} interleavings, none lost");
 }
 
 /// Fails at every operation, once, twice and for good, and loses power some operations later.
