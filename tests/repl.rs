@@ -67,7 +67,11 @@ fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
     )
     .code(0);
     assert_eq!(ended.stdout, "skipped\n");
-    assert!(ended.stderr.contains("2 changes written\n"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("2 changes written; to go on: jumar resume r\n"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(
         (status(&place, "train"), status(&place, "test")),
         ("completed".into(), "skipped".into())
@@ -336,6 +340,29 @@ fn the_past_can_be_asked_and_not_changed_and_the_prompt_says_so() {
     let ended = place.piped(&["repl", "r@1"], ":phases\n:commit\n").code(2);
     assert!(ended.stdout.contains("train    pending"), "{}", ended.stdout);
     assert_eq!(place.read("r/.experiment_state"), before);
+}
+
+#[test]
+fn a_failure_is_told_with_what_helps_and_the_command_that_goes_on() {
+    let place = Workplace::with_script(
+        "param(\"batch_size\", 8); phase(\"a\", #{ on_failure: |f| fail() }, || { shell(\"echo CUDA out of memory; exit 1\"); });",
+    );
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let ended = piped(&place, ":failure\n").code(0);
+    for text in [
+        "hint: memory ran out with batch_size=8",
+        "  BATCH_SIZE=4 jumar resume r/.experiment_state\n",
+    ] {
+        assert!(ended.stdout.contains(text), "{text}\n{}", ended.stdout);
+    }
+    let refused = piped(&place, "params.batch_size = 4\n").code(3);
+    assert!(
+        refused
+            .stderr
+            .contains("`state.params.NAME = …` is what a resume takes"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
