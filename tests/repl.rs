@@ -286,6 +286,7 @@ fn diff_prints_what_jumar_diff_prints_and_staged_edits_count() {
 fn every_command_is_in_the_help_and_completed_and_works_at_a_terminal() {
     let place = after_a_failure();
     place.jumar(&["run", "s.rhai", "--run-dir", "other"]).code(1);
+    place.write("runs/nightly/.experiment_state", "[phases]\ntrain=completed\n");
     let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
     terminal.expect("r> ");
     terminal.line(":help");
@@ -311,6 +312,14 @@ fn every_command_is_in_the_help_and_completed_and_works_at_a_terminal() {
         terminal.expect("> ");
     }
     assert!(help.contains("  :quit"), "{help}");
+    terminal.keys(":diff other@\t\t");
+    terminal.expect("other@2");
+    terminal.keys("\u{3}");
+    terminal.expect("[?2004l");
+    terminal.expect("r (1 staged)> ");
+    terminal.line(":diff nigh\t");
+    terminal.expect("B  completed");
+    terminal.expect("r (1 staged)> ");
     terminal.line(":quit");
     terminal.expect("1 edit is not written");
     terminal.line("s");
@@ -331,9 +340,9 @@ fn the_past_can_be_asked_and_not_changed_and_the_prompt_says_so() {
     terminal.line("[phases.train, double(4), params.batch_size]");
     terminal.expect("[\"pending\", 8, 8]\r\n");
     terminal.line("phases.train = \"completed\"");
-    terminal.expect("this is the run as it was at @1");
+    terminal.expect("the run as it was at @1 is only looked at");
     terminal.line(":rerun train");
-    terminal.expect("this is the run as it was at @1");
+    terminal.expect("the run as it was at @1 is only looked at");
     terminal.line(":quit");
     assert_eq!(terminal.end(), 0);
     let before = place.read("r/.experiment_state");
