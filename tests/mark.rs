@@ -167,6 +167,20 @@ fn a_phase_whose_command_outlived_its_jumar_is_not_marked() {
 }
 
 #[test]
+fn the_past_is_not_marked_edited_or_undone() {
+    let place = run_with(STATE);
+    place.jumar(&["mark", "r", "train", "--as", "pending"]).code(0);
+    for command in [
+        &["mark", "r@1", "train", "--as", "failed"][..],
+        &["edit", "r@1"],
+        &["undo", "r@-1"],
+    ] {
+        let refused = place.jumar(command).code(2);
+        assert!(refused.stderr.contains("is only looked at"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_mark_is_an_event_that_says_who_and_undo_takes_it_back() {
     let place = Workplace::with_script("phase(\"a\", || ()); phase(\"b\", || ());");
     place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(0);

@@ -67,7 +67,11 @@ fn edits_are_staged_shown_as_a_diff_and_written_as_one() {
     )
     .code(0);
     assert_eq!(ended.stdout, "skipped\n");
-    assert!(ended.stderr.contains("2 changes written\n"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("2 changes written; to go on: jumar resume r\n"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(
         (status(&place, "train"), status(&place, "test")),
         ("completed".into(), "skipped".into())
@@ -282,6 +286,7 @@ fn diff_prints_what_jumar_diff_prints_and_staged_edits_count() {
 fn every_command_is_in_the_help_and_completed_and_works_at_a_terminal() {
     let place = after_a_failure();
     place.jumar(&["run", "s.rhai", "--run-dir", "other"]).code(1);
+    place.write("runs/nightly/.experiment_state", "[phases]\ntrain=completed\n");
     let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
     terminal.expect("r> ");
     terminal.line(":help");
@@ -307,6 +312,14 @@ fn every_command_is_in_the_help_and_completed_and_works_at_a_terminal() {
         terminal.expect("> ");
     }
     assert!(help.contains("  :quit"), "{help}");
+    terminal.keys(":diff other@\t\t");
+    terminal.expect("other@2");
+    terminal.keys("\u{3}");
+    terminal.expect("[?2004l");
+    terminal.expect("r (1 staged)> ");
+    terminal.line(":diff nigh\t");
+    terminal.expect("B  completed");
+    terminal.expect("r (1 staged)> ");
     terminal.line(":quit");
     terminal.expect("1 edit is not written");
     terminal.line("s");
@@ -327,15 +340,38 @@ fn the_past_can_be_asked_and_not_changed_and_the_prompt_says_so() {
     terminal.line("[phases.train, double(4), params.batch_size]");
     terminal.expect("[\"pending\", 8, 8]\r\n");
     terminal.line("phases.train = \"completed\"");
-    terminal.expect("this is the run as it was at @1");
+    terminal.expect("the run as it was at @1 is only looked at");
     terminal.line(":rerun train");
-    terminal.expect("this is the run as it was at @1");
+    terminal.expect("the run as it was at @1 is only looked at");
     terminal.line(":quit");
     assert_eq!(terminal.end(), 0);
     let before = place.read("r/.experiment_state");
     let ended = place.piped(&["repl", "r@1"], ":phases\n:commit\n").code(2);
     assert!(ended.stdout.contains("train    pending"), "{}", ended.stdout);
     assert_eq!(place.read("r/.experiment_state"), before);
+}
+
+#[test]
+fn a_failure_is_told_with_what_helps_and_the_command_that_goes_on() {
+    let place = Workplace::with_script(
+        "param(\"batch_size\", 8); phase(\"a\", #{ on_failure: |f| fail() }, || { shell(\"echo CUDA out of memory; exit 1\"); });",
+    );
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let ended = piped(&place, ":failure\n").code(0);
+    for text in [
+        "hint: memory ran out with batch_size=8",
+        "  BATCH_SIZE=4 jumar resume r/.experiment_state\n",
+    ] {
+        assert!(ended.stdout.contains(text), "{text}\n{}", ended.stdout);
+    }
+    let refused = piped(&place, "params.batch_size = 4\n").code(3);
+    assert!(
+        refused
+            .stderr
+            .contains("`state.params.NAME = …` is what a resume takes"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]

@@ -268,6 +268,14 @@ fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
     terminal.expect("train failed> ");
     terminal.line("seen * 2");
     terminal.expect("20\r\n");
+    terminal.line("shell(\"echo $((40 + 2)) seen\")");
+    terminal.expect("  | 42 seen\r\n");
+    terminal.expect("train failed> ");
+    terminal.line(":failure");
+    let told = terminal.expect("train failed> ");
+    assert!(told.contains("| rate 0.5 mercy") && !told.contains("42 seen"), "{told}");
+    terminal.line("params.lr = 0.25");
+    terminal.expect("`:retry NAME=…` the next attempt");
     terminal.line("nonsense");
     terminal.expect("no variable is called `nonsense`");
     terminal.expect("train failed> ");
@@ -277,7 +285,9 @@ fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
     terminal.expect("here-1");
     terminal.line("exit");
     terminal.expect("train failed> ");
-    terminal.line(":retry lr=0.25");
+    terminal.keys(":ret\tl\t");
+    terminal.expect(":retry lr=");
+    terminal.line("0.25");
     terminal.expect("completed");
     assert_eq!(terminal.end(), 0);
     assert_eq!(status(&place, "train"), "completed");

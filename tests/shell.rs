@@ -55,6 +55,15 @@ fn a_phase_without_a_failed_command_has_what_its_next_attempt_would_have() {
 }
 
 #[test]
+fn a_run_as_it_was_opens_what_its_phase_would_have_had_then() {
+    let place = after_a_failure();
+    let ended = place
+        .piped(&["shell", "r@1", "bad"], "echo $FROM_PHASE, [$FROM_CALL]")
+        .code(0);
+    assert_eq!(ended.stdout, "phase, []\n");
+}
+
+#[test]
 fn a_phase_or_an_attempt_that_is_not_there_is_answered_with_what_is() {
     let place = after_a_failure();
     let ended = place.piped(&["shell", "r", "bda"], "").code(2);

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::args::EditArguments;
 use super::error::CliError;
 use super::exit_code;
-use crate::run::{RunPath, locate};
+use super::moment::locate_now;
+use crate::run::RunPath;
 use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, StateText, Store, announce, changes_between,
     check_text, holder, patch_text, read, read_text, replace_text,
@@ -39,7 +40,7 @@ enum Refused {
 
 /// Opens the state file in the editor.
 pub(super) fn edit(arguments: &EditArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
+    let run = locate_now(arguments.run.as_deref())?;
     let mut base = read_text(&run.state_file)?;
     let copy = Copy::make(&run, &base.text)?;
     loop {

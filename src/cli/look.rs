@@ -97,7 +97,7 @@ impl Look {
 /// Why nothing is changed in a run as it was.
 pub(super) fn past(moment: Moment) -> String {
     let at = Suffix(moment);
-    format!("this is the run as it was at {at}; open it without the {at} to change it")
+    format!("the run as it was at {at} is only looked at; leave the {at} out to change it")
 }
 
 fn session(run: &RunPath, state: &State, with: With, watcher: &Arc<Watcher>) -> Session {

@@ -9,7 +9,8 @@ use super::args::{MarkArguments, MarkStatus};
 use super::error::CliError;
 use super::exit_code;
 use super::look::{Look, With};
-use crate::run::{RunPath, Unfinished, accepted, left_running, locate, stale_phases};
+use super::moment::locate_now;
+use crate::run::{RunPath, Unfinished, accepted, left_running, stale_phases};
 use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
     replace_text,
@@ -49,7 +50,7 @@ impl From<MarkStatus> for PhaseStatus {
 
 /// Marks phases.
 pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, CliError> {
-    let mut run = locate(Some(&arguments.run))?;
+    let mut run = locate_now(Some(&arguments.run))?;
     let to = PhaseStatus::from(arguments.status);
     let state = read(&run.state_file)?;
     let phases = match choose(&arguments.phases, &phases_of(&state)) {

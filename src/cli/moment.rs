@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::error::CliError;
+use super::look::past;
 use super::take_up::meant_path;
 use crate::run::{LocateError, RunPath, locate};
 use crate::state::{Moment, State, read, read_moment};
@@ -22,6 +23,14 @@ pub(super) fn read_run(asked: Option<&str>) -> Result<(RunPath, State, Option<Mo
 pub(super) fn locate_moment(asked: Option<&str>) -> Result<(RunPath, Option<Moment>), LocateError> {
     let (name, moment) = split(asked);
     Ok((locate(name)?, moment))
+}
+
+/// Finds the run that is to be changed: as it was it is only looked at.
+pub(super) fn locate_now(asked: Option<&str>) -> Result<RunPath, CliError> {
+    match locate_moment(asked)? {
+        (run, None) => Ok(run),
+        (_, Some(moment)) => Err(CliError::usage(past(moment))),
+    }
 }
 
 /// Finds the run that is meant in the middle of a session on `own`: `@4` is that one as it was, and a path means what it

@@ -6,14 +6,14 @@ use super::args::UndoArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::history::{change_in_words, to_json};
+use super::moment::locate_now;
 use super::open_run::open_run;
-use crate::run::locate;
 use crate::state::{KeyChange, undo as take_back};
 use crate::ui::Printer;
 
 /// Takes an event back.
 pub(super) fn undo(arguments: &UndoArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
+    let run = locate_now(arguments.run.as_deref())?;
     let mut store = open_run(&run.state_file, false, false, printer)?;
     let happened = take_back(&mut store, arguments.event)?;
     store.show()?;

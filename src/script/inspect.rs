@@ -16,7 +16,10 @@ pub const NAMES: &[(&str, &str)] = &[
         "the run's state: `state.phases.train`, any section and key of the file",
     ),
     ("phases", "the section `[phases]`: how each phase stands"),
-    ("params", "the parameters with their values"),
+    (
+        "params",
+        "the parameters with their values (`state.params` changes them)",
+    ),
     ("metrics", "what phases measured: `metrics.train.accuracy`"),
     ("results", "what phases returned: `results.train`"),
     ("run", "the run itself: `run.dir`, `run.name`, `run.id`"),

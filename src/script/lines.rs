@@ -109,7 +109,7 @@ impl Lines {
         ast.set_source(LINE);
         self.functions += ast.clone_functions_only();
         self.shared.know_functions(&self.functions);
-        let value = self.evaluate_statements(engine, &ast)?;
+        let value = self.evaluate_statements(engine, &ast).map_err(with_the_right_way)?;
         Ok(self.answer(value))
     }
 
@@ -298,6 +298,18 @@ impl Lines {
             is_nothing: value.is_unit(),
             exact,
         }
+    }
+}
+
+/// What is lent is a copy; who assigns to it means the state.
+fn with_the_right_way(error: ScriptError) -> ScriptError {
+    let is_about = |name: &&str| error.message().ends_with(&format!("constant {name}"));
+    match ["params", "metrics", "results"].into_iter().find(is_about) {
+        Some("params") => error.help(
+            "`params` shows what the run had; `state.params.NAME = …` is what a resume takes, `:retry NAME=…` the next attempt",
+        ),
+        Some(name) => error.help(format!("`{name}` shows what was recorded; `state.{name}` can be changed")),
+        None => error,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person answers to a failure: the next attempt with other settings, or none; and a shell to look around in.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::super::error::CliError;
@@ -8,7 +9,7 @@ use super::session::Repl;
 use crate::run::{Decision, MASKED, Overrides, Surroundings};
 use crate::script::Call;
 use crate::state::value::decode;
-use crate::ui::{Align, Cell, Printer, Table, Tone};
+use crate::ui::{Align, Cell, Printer, Table, Tone, visible};
 
 impl Repl<'_> {
     pub(super) fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
@@ -50,6 +51,24 @@ impl Repl<'_> {
             overrides.params.insert(name.into(), value);
         }
         Ok(overrides)
+    }
+
+    /// How long the logs of the attempt are.
+    pub(super) fn log_ends(&self) -> HashMap<String, u64> {
+        let logs = self.failed.iter().flat_map(|failed| failed.attempt.record().logs);
+        let length = |log: &str| std::fs::metadata(log).map_or(0, |m| m.len());
+        logs.map(|(log, _)| (log.clone(), length(&log))).collect()
+    }
+
+    /// Shows what commands have written since: it goes to the log, and whoever looks wants to see it.
+    pub(super) fn show_new_output(&self, before: &HashMap<String, u64>) {
+        for log in self.log_ends().into_keys() {
+            let written = std::fs::read(&log).unwrap_or_default();
+            let from = before.get(&log).map_or(0, |length| *length as usize).min(written.len());
+            let text = String::from_utf8_lossy(&written[from..]).into_owned();
+            let lines = text.lines().filter(|line| !line.is_empty());
+            lines.for_each(|line| self.printer.info(&format!("  | {}", visible(line))));
+        }
     }
 
     /// Lists the calls that led to the failure, or goes to one of them.

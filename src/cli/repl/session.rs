@@ -147,7 +147,10 @@ impl<'a> Repl<'a> {
             return self.command(command);
         }
         self.session.clear_interrupt();
-        let answer = match self.ask.ask(line) {
+        let before = self.log_ends();
+        let answer = self.ask.ask(line);
+        self.show_new_output(&before);
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 if let Some(staged) = &self.staged {

@@ -2,10 +2,11 @@
 
 use super::super::error::CliError;
 use super::super::logs::last_lines;
+use super::super::take_up::{resume_command, typed_path};
 use super::session::Repl;
 use crate::run::{AttemptOutcome, AttemptRecord, attempts};
 use crate::script::FunctionDocs;
-use crate::state::State;
+use crate::state::{PhaseStatus, State};
 use crate::ui::{Tone, paint, shell_quote, visible};
 
 /// How many of a log's last lines are shown.
@@ -100,10 +101,32 @@ impl Repl<'_> {
         {
             self.printer.result(&format!("  {}", visible(text)));
         }
-        if let Ok((lines, _)) = last_lines(&self.run, &state, &phase, Some(number), FAILURE_LINES) {
-            lines
-                .iter()
-                .for_each(|line| self.printer.result(&format!("  | {}", visible(line))));
+        // In the middle of it the log goes on with what is looked at there.
+        let here = self.failed.as_ref().map(|failed| &failed.failure);
+        let here = here.filter(|f| f.phase == phase && f.attempt as usize == number);
+        let lines = match here {
+            Some(failure) => {
+                let lines: Vec<&String> = failure.tail.iter().filter(|line| !line.is_empty()).collect();
+                let last = lines.len().saturating_sub(FAILURE_LINES);
+                lines[last..].iter().map(|line| line.to_string()).collect()
+            }
+            None => last_lines(&self.run, &state, &phase, Some(number), FAILURE_LINES)
+                .map(|(lines, _)| lines)
+                .unwrap_or_default(),
+        };
+        lines
+            .iter()
+            .for_each(|line| self.printer.result(&format!("  | {}", visible(line))));
+        let advice = &attempt.advice;
+        for line in &advice.lines {
+            self.printer.result(&format!("hint: {}", visible(line)));
+        }
+        let is_over = state.phase(&phase) == Some(PhaseStatus::Completed);
+        if !advice.variables.is_empty() && here.is_none() && !is_over {
+            self.printer.result(&format!(
+                "  {}",
+                resume_command(&typed_path(&self.run.state_file), [advice])
+            ));
         }
         Ok(())
     }

@@ -6,9 +6,10 @@ use similar::TextDiff;
 
 use super::super::edit::conflicts;
 use super::super::error::CliError;
+use super::super::take_up::typed_path;
 use crate::run::{RunPath, Session};
 use crate::state::{ByHand, Change, Event, StateError, StateText, Store, patch_text, read_text};
-use crate::ui::{Tone, paint};
+use crate::ui::{Tone, counted, paint, shell_quote};
 
 /// How many unchanged lines are shown around a change.
 const CONTEXT: usize = 2;
@@ -149,8 +150,9 @@ impl Staged {
             ""
         };
         Ok(format!(
-            "{count} {} written{with}",
-            if count == 1 { "change" } else { "changes" }
+            "{} written{with}; to go on: jumar resume {}",
+            counted(count, "change"),
+            shell_quote(&typed_path(&self.run.directory).to_string_lossy())
         ))
     }
 

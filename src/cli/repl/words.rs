@@ -167,21 +167,28 @@ impl Words {
 
     fn complete_command(&self, command: &str) -> (usize, Vec<String>) {
         let Some((name, rest)) = command.split_once(' ') else {
-            let names = self.commands.iter().map(|c| c.to_string()).collect();
-            return (1, beginning_with(command, names));
+            let name = |c: &&str| match commands::find(c).map(|c| c.argument) {
+                // It has to be followed by something.
+                Some(commands::Argument::Phase | commands::Argument::Run | commands::Argument::Settings) => {
+                    format!("{c} ")
+                }
+                _ => c.to_string(),
+            };
+            return (1, beginning_with(command, self.commands.iter().map(name).collect()));
         };
-        let start = 1 + command.len() - rest.trim_start().len();
+        let word = rest.rsplit(' ').next().unwrap_or(rest);
+        let start = 1 + command.len() - word.len();
         let candidates = match commands::find(name).map(|c| c.argument) {
             Some(commands::Argument::Phase) => self.keys("phases"),
             Some(commands::Argument::Run) => {
                 let run = self.run.as_ref();
-                run.map(|run| compare::candidates(rest.trim_start(), run))
-                    .unwrap_or_default()
+                run.map(|run| compare::candidates(word, run)).unwrap_or_default()
             }
+            Some(commands::Argument::Settings) => self.parameters.iter().map(|name| format!("{name}=")).collect(),
             Some(commands::Argument::Name) => self.functions.iter().map(|(name, _)| name.clone()).collect(),
             _ => vec![],
         };
-        (start, beginning_with(rest.trim_start(), candidates))
+        (start, beginning_with(word, candidates))
     }
 
     fn complete_text(&self, line: &str, start: usize) -> (usize, Vec<String>) {
@@ -288,6 +295,8 @@ mod tests {
             ("import \"std/g", vec!["import \"std/gpu"]),
             (":log tr", vec![":log train"]),
             (":und", vec![":undo"]),
+            (":lo", vec![":log "]),
+            (":retry A=1 ba", vec![":retry A=1 batch_size="]),
             ("[1].le", vec!["[1].len("]),
         ] {
             assert_eq!(completed(line), expected, "{line}");
