@@ -211,3 +211,62 @@ fn a_run_in_use_is_refused_waited_for_and_not_unlocked() {
     let ended = place.jumar(&["unlock"]).code(0);
     assert!(ended.stderr.contains("nothing to unlock"), "{}", ended.stderr);
 }
+
+#[test]
+fn what_a_run_recorded_is_told_and_not_only_that_it_did() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        r#"
+        param("batch_size", 16);
+        phase("train", #{ on_failure: |f| if f.attempt == 1 { retry(#{ params: #{ batch_size: 8 }, delay: 0.1 }) } }, || {
+            if param("batch_size") == 16 { throw "too much"; }
+            step("clean", || { shell("mkdir -p ckpt; echo x > ckpt/epoch3"); });
+            checkpoint("ckpt/epoch3");
+            metric("accuracy", 0.9);
+            state.best.seed = 42;
+        });
+        phase("bad", #{ on_failure: |f| abort("cluster is down") }, || { throw "no"; });
+        "#,
+    );
+    place.jumar(&["run", "p.rhai"]).code(1);
+    let table = place.jumar(&["history"]).code(0);
+    for (what, about) in [
+        ("retry", "train with batch_size=8 after 0.1 s"),
+        ("started", "attempt 2 with batch_size=8"),
+        ("step", "train/clean"),
+        ("checkpoint", "ckpt/epoch3 of train"),
+        ("metric", "train.accuracy = 0.9"),
+        ("set", "[best] seed=42"),
+        ("failed", "script: "),
+        ("aborted", "bad: cluster is down"),
+    ] {
+        let told = |line: &str| line.contains(&format!(" {what} ")) && line.contains(about);
+        assert!(table.stdout.lines().any(told), "{what} {about}\n{}", table.stdout);
+    }
+    assert!(
+        !table.stdout.contains("noted") && table.stderr.contains("`--all` shows them"),
+        "{}",
+        table.stdout
+    );
+    let all = place.jumar(&["history", "--all"]).code(0);
+    assert!(all.stdout.contains("noted") && all.stderr.is_empty(), "{}", all.stdout);
+}
+
+#[test]
+fn each_resume_is_an_event_also_two_in_one_second_and_an_undo_names_its_user() {
+    let place = edited_run();
+    for _ in 0..3 {
+        place.jumar(&["resume"]).code(0);
+    }
+    let resumed = what(&events(&place, &[]))
+        .iter()
+        .filter(|what| *what == "resumed")
+        .count();
+    assert_eq!(resumed, 3);
+    assert_eq!(place.value("metadata", "resume_count").as_deref(), Some("3"));
+    let name = String::from_utf8(place.program("id").arg("-un").output().expect("id starts").stdout).expect("text");
+    place.jumar(&["mark", &place.run(), "b", "--as", "pending"]).code(0);
+    let undone = place.jumar(&["undo"]).code(0).stderr;
+    assert!(undone.contains(&format!("(marked by {})", name.trim())), "{undone}");
+}

@@ -544,6 +544,9 @@ pub(super) struct HistoryArguments {
     /// Only events of this phase
     #[arg(long, value_name = "PHASE")]
     pub phase: Option<String>,
+    /// Also events that say nothing to people
+    #[arg(long)]
+    pub all: bool,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 
 use super::args::HistoryArguments;
 use super::error::CliError;
+use super::event_words::in_words;
 use super::exit_code;
 use crate::plan::parse_duration;
 use crate::run::locate;
 use crate::state::{ByHand, Happened, KeyChange, history as happened_to};
+use crate::ui::counted;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
-/// How much of a value is shown, in characters.
-const VALUE_WIDTH: usize = 40;
+/// What notes only where a log begins: nothing to people when there is nothing else to say of it.
+const NOTED: &str = "noted";
 
 /// Lists the events of a run, oldest first.
 pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result<u8, CliError> {
@@ -43,7 +45,13 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
         ("what", Align::Left),
         ("", Align::Left),
     ]);
+    let mut left_out = 0;
     for event in &events {
+        let said = in_words(event);
+        if said.is_empty() && event.verb == NOTED && !arguments.all {
+            left_out += 1;
+            continue;
+        }
         let tone = if event.by_hand().is_some() {
             Tone::Accent
         } else {
@@ -58,10 +66,16 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
                 .to_string()
                 .into(),
             Cell::new(&event.verb).tone(tone),
-            Cell::new(in_words(event)).tone(Tone::Dim),
+            Cell::new(said).tone(Tone::Dim),
         ]);
     }
     printer.raw_stdout(&table.render(printer.stdout_width(), printer.stdout_colored()));
+    if left_out > 0 {
+        printer.info(&format!(
+            "{} that only note where a log begins are left out; `--all` shows them",
+            counted(left_out, "event")
+        ));
+    }
     Ok(exit_code::DONE)
 }
 
@@ -73,42 +87,6 @@ pub(super) fn to_json(event: &Happened) -> Value {
         .map(|c| json!({ "section": c.section, "key": c.key, "before": c.before, "after": c.after }))
         .collect();
     json!({ "event": event.number, "time": event.at, "what": event.verb, "by_hand": event.by_hand().map(ByHand::as_str), "changes": changes })
-}
-
-/// A change in a line.
-pub(super) fn change_in_words(change: &KeyChange) -> String {
-    let name = match change.section.as_str() {
-        "phases" | "" => change.key.clone(),
-        section => format!("[{section}] {}", change.key),
-    };
-    match (&change.before, &change.after) {
-        (before, Some(after)) => {
-            let was = before
-                .as_ref()
-                .map(|before| format!(" (was {})", short(before)))
-                .unwrap_or_default();
-            format!("{name}={}{was}", short(after))
-        }
-        (_, None) => format!("{name} removed"),
-    }
-}
-
-/// The phases that an event changed; other keys only when a person changed them.
-fn in_words(event: &Happened) -> String {
-    let told = |change: &&KeyChange| change.section == "phases" || event.by_hand().is_some();
-    let mut all: Vec<String> = event.changes.iter().filter(told).take(4).map(change_in_words).collect();
-    let more = event.changes.iter().filter(told).count().saturating_sub(all.len());
-    if more > 0 {
-        all.push(format!("and {more} more"));
-    }
-    all.join(", ")
-}
-
-fn short(value: &str) -> String {
-    if value.chars().count() <= VALUE_WIDTH {
-        return value.to_owned();
-    }
-    value.chars().take(VALUE_WIDTH).chain(['…']).collect()
 }
 
 /// Whether a change is one of this phase: its status, or a record whose key begins with its name.
@@ -156,23 +134,5 @@ mod tests {
         assert!(moment("2026-01-31T14:00").is_ok());
         assert!(moment("00:00").unwrap() <= now.timestamp());
         assert!(moment("yesterday-ish").is_err());
-    }
-
-    #[test]
-    fn a_change_is_told_with_what_was_before() {
-        let change = |section: &str, before: Option<&str>, after: Option<&str>| {
-            change_in_words(&KeyChange {
-                section: section.into(),
-                key: "train".into(),
-                before: before.map(String::from),
-                after: after.map(String::from),
-            })
-        };
-        assert_eq!(
-            change("phases", Some("completed"), Some("pending")),
-            "train=pending (was completed)"
-        );
-        assert_eq!(change("mine", None, Some("x")), "[mine] train=x");
-        assert_eq!(change("", Some("x"), None), "train removed");
     }
 }

@@ -13,6 +13,7 @@ mod docs;
 mod edit;
 mod error;
 mod eval;
+mod event_words;
 mod exit_code;
 mod explain;
 mod fsck;

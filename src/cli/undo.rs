@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::args::UndoArguments;
 use super::error::CliError;
+use super::event_words::change_in_words;
 use super::exit_code;
-use super::history::{change_in_words, to_json};
+use super::history::to_json;
 use super::moment::locate_now;
 use super::open_run::open_run;
 use crate::state::{KeyChange, undo as take_back};

@@ -99,6 +99,12 @@ impl NextAttempt {
         }
     }
 
+    /// The delay that was decided.
+    pub fn delay(&self) -> Option<Duration> {
+        let delay = self.not_before?.duration_since(self.decided?);
+        Duration::try_from(delay).ok()
+    }
+
     /// How long there is to wait at a moment. Nothing when that lies before the decision: a clock that was set back says nothing.
     pub fn wait(&self, at: Timestamp) -> Duration {
         match (self.decided, self.not_before) {

@@ -138,7 +138,27 @@ pub(super) fn user() -> String {
     ["USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| format!("id {}", rustix::process::getuid().as_raw()))
+        .unwrap_or_else(|| {
+            let number = rustix::process::getuid().as_raw();
+            account(number).unwrap_or_else(|| format!("id {number}"))
+        })
+}
+
+/// The name of the account with this number, where the system knows one; of 0 it is always known.
+fn account(number: u32) -> Option<String> {
+    let mut entry = std::mem::MaybeUninit::<libc::passwd>::zeroed();
+    let mut texts = vec![0; 16 << 10];
+    let mut found = std::ptr::null_mut();
+    // SAFETY: the entry and the texts are ours and as large as is said; the call fills them in and keeps no pointer.
+    let failed = unsafe { libc::getpwuid_r(number, entry.as_mut_ptr(), texts.as_mut_ptr(), texts.len(), &mut found) };
+    let name = if failed != 0 || found.is_null() {
+        None
+    } else {
+        // SAFETY: the call succeeded: the entry is filled in, and its name is a text that ends, in `texts`, which lives.
+        let name = unsafe { std::ffi::CStr::from_ptr((*found).pw_name) };
+        name.to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    name.or_else(|| (number == 0).then(|| "root".to_owned()))
 }
 
 #[cfg(test)]
@@ -168,6 +188,12 @@ mod tests {
             "pid 4711 on node7 (user ann, since 2024-01-15 14:02)"
         );
         assert_eq!(Owner::default().to_string(), "another process");
+    }
+
+    #[test]
+    fn an_account_has_a_name_and_the_first_one_always() {
+        assert_eq!(account(0).as_deref(), Some("root"));
+        assert_eq!(account(u32::MAX - 7), None);
     }
 
     #[test]
