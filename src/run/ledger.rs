@@ -1,17 +1,21 @@
 //! The one door to a run's state for everything that runs.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::Observer;
+use super::ferry::{Ferry, Turn};
 use super::unsaved::{Patience, give_up};
 use crate::exec::StopSignal;
-use crate::state::{Change, Event, State, StateError, Store};
+use crate::state::{Change, Event, Maker, State, StateError, Store, Uncommitted};
 
 /// A run's state, either as a draft in memory (while a script plans, and in a dry run) or live and durable.
 pub struct Ledger {
     shared: Arc<Shared>,
+    /// Takes transitions that come together to the disk together.
+    ferry: Ferry<Maker, Result<(), Uncommitted>>,
     /// Brings the state file up to date while nobody else does.
     shower: Mutex<Option<JoinHandle<()>>>,
 }
@@ -73,6 +77,7 @@ impl Ledger {
                 inner: Mutex::new(Inner::Draft { state, changes: vec![] }),
                 changed: Condvar::new(),
             }),
+            ferry: Ferry::new(),
             shower: Mutex::new(None),
         }
     }
@@ -137,71 +142,97 @@ impl Ledger {
         }
     }
 
-    /// Makes a transition; durable when it returns, unless the event says otherwise (a draft only remembers it). While
-    /// the disk fails it is tried again, and nobody is told of it.
+    /// Makes a transition; durable when it returns, unless the event says otherwise (a draft only remembers it). Those
+    /// that come together share one sync. While the disk fails it is tried again, and nobody is told of it.
     ///
     /// # Errors
     /// [`StateError`] when it could not be made durable; the state is then as before.
     pub fn commit(&self, event: Event) -> Result<(), StateError> {
-        self.update(|_| event)
+        self.update(move |_| event)
     }
 
     /// Makes a transition that depends on the state as it is, with nobody in between.
     ///
     /// # Errors
     /// As [`Ledger::commit`].
-    pub fn update(&self, make: impl FnOnce(&State) -> Event) -> Result<(), StateError> {
-        let (event, error, observer, stop) = match &mut *self.lock() {
-            Inner::Draft { state, changes } => {
-                for change in make(state).changes {
-                    state.apply(&change);
-                    changes.push(change);
-                }
-                return Ok(());
-            }
-            Inner::Live(live) => {
-                let event = make(live.store.state());
-                match live.store.commit(event.clone()) {
-                    Err(error @ StateError::Io { .. }) => (event, error, Arc::clone(&live.observer), live.stop.clone()),
-                    other => {
-                        self.shared.changed.notify_all();
-                        return other;
-                    }
-                }
-            }
+    pub fn update(&self, make: impl FnOnce(&State) -> Event + Send + 'static) -> Result<(), StateError> {
+        match self.make(Box::new(make)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(Uncommitted {
+                event,
+                error: error @ StateError::Io { .. },
+            })) => self.insist(event, error),
+            Some(Err(Uncommitted { error, .. })) => Err(error),
+            None => Err(self.lost()),
+        }
+    }
+
+    /// Makes a transition, together with those that others want by the time that the state is free; nothing when the one
+    /// who made them panicked.
+    fn make(&self, make: Maker) -> Option<Result<(), Uncommitted>> {
+        let mut crossing = match self.ferry.board(make) {
+            Turn::Sail(crossing) => crossing,
+            Turn::Answered(answer) => return Some(answer),
+            Turn::Lost => return None,
         };
-        self.insist(event, error, &*observer, &stop)
+        let answers = match &mut *self.lock() {
+            Inner::Draft { state, changes } => {
+                let remember = |make: Maker| {
+                    for change in make(state).changes {
+                        state.apply(&change);
+                        changes.push(change);
+                    }
+                    Ok(())
+                };
+                crossing.passengers().into_iter().map(remember).collect()
+            }
+            Inner::Live(live) => live.store.commit_together(crossing.passengers()),
+        };
+        let answer = crossing.land(answers);
+        self.shared.changed.notify_all();
+        answer
+    }
+
+    fn lost(&self) -> StateError {
+        let path = match &*self.lock() {
+            Inner::Live(live) => live.store.path().to_owned(),
+            Inner::Draft { .. } => PathBuf::new(),
+        };
+        StateError::Io {
+            doing: "record what happened in",
+            path,
+            unchanged: false,
+            source: io::Error::other("the thread that was to write it panicked"),
+        }
     }
 
     /// The disk fails: what is to be recorded stays in memory and is tried again, until it is recorded or somebody
     /// wants an end.
-    fn insist(
-        &self,
-        event: Event,
-        mut error: StateError,
-        observer: &dyn Observer,
-        stop: &StopSignal,
-    ) -> Result<(), StateError> {
+    fn insist(&self, mut event: Event, mut error: StateError) -> Result<(), StateError> {
+        let (path, observer, stop) = match &*self.lock() {
+            Inner::Draft { .. } => return Err(error),
+            Inner::Live(live) => (
+                live.store.path().to_owned(),
+                Arc::clone(&live.observer),
+                live.stop.clone(),
+            ),
+        };
         let mut patience = Patience::new();
         loop {
-            if !patience.wait(&event, &error, observer, stop) {
-                let path = match &*self.lock() {
-                    Inner::Live(live) => live.store.path().to_owned(),
-                    Inner::Draft { .. } => return Err(error),
-                };
+            if !patience.wait(&event, &error, &*observer, &stop) {
                 return Err(give_up(&event, &path, error));
             }
-            let Inner::Live(live) = &mut *self.lock() else {
-                return Err(error);
-            };
-            match live.store.commit(event.clone()) {
-                Err(again @ StateError::Io { .. }) => error = again,
-                Err(other) => return Err(other),
-                Ok(()) => {
-                    self.shared.changed.notify_all();
+            match self.make(Box::new(move |_| event)) {
+                Some(Ok(())) => {
                     observer.note("what had to wait is recorded now");
                     return Ok(());
                 }
+                Some(Err(Uncommitted {
+                    event: again,
+                    error: why @ StateError::Io { .. },
+                })) => (event, error) = (again, why),
+                Some(Err(Uncommitted { error, .. })) => return Err(error),
+                None => return Err(self.lost()),
             }
         }
     }

@@ -105,7 +105,7 @@ impl Journal {
         } else {
             // At once with the segment, because what they come from is no leaf from then on.
             let (verb, changes, sync) = ("joined", joined, true);
-            journal.record(state, Entry { verb, changes, sync })?;
+            journal.record(state, &[Entry { verb, changes, sync }])?;
         }
         journal.fill_ballast();
         Ok(journal)
@@ -127,30 +127,32 @@ impl Journal {
         std::mem::take(&mut self.notes)
     }
 
-    /// Writes a transition down. `before` is the state that it changes.
+    /// Writes transitions down, one after the other with one write, and one sync when any of them asks for it. `before`
+    /// is the state that the first changes.
     ///
     /// # Errors
-    /// What the system said. It is not certain then whether a later reader finds the transition.
-    pub(super) fn record(&mut self, before: &State, entry: Entry<'_>) -> io::Result<()> {
+    /// What the system said. It is not certain then whether a later reader finds the transitions, or the first of them.
+    pub(super) fn record(&mut self, before: &State, entries: &[Entry<'_>]) -> io::Result<()> {
         let at = self.seq;
-        self.seq += 1;
-        let line = |nonce| line(nonce, at + 1, entry);
+        self.seq += entries.len() as u64;
+        let needs_sync = entries.iter().any(|entry| entry.sync);
+        let text = |nonce| lines(nonce, at, entries);
         let Some(current) = &mut self.current else {
-            return self.start_segment_at(at, before, Some(&line));
+            return self.start_segment_at(at, before, Some(&text));
         };
-        let written = current.append(line(current.nonce).as_bytes());
+        let written = current.append(text(current.nonce).as_bytes());
         let result = match written {
-            Ok(()) if entry.sync => current.sync(),
+            Ok(()) if needs_sync => current.sync(),
             other => other,
         };
         if let Err(error) = result {
-            return self.replace_failed(error, at, before, Some(&line));
+            return self.replace_failed(error, at, before, Some(&text));
         }
-        if entry.sync && !self.is_in_place() {
+        if needs_sync && !self.is_in_place() {
             self.taken_over = true;
             self.retire();
             self.others.clear();
-            return self.start_segment_at(at, before, Some(&line));
+            return self.start_segment_at(at, before, Some(&text));
         }
         Ok(())
     }
@@ -216,41 +218,41 @@ impl Journal {
         error: io::Error,
         at: u64,
         state: &State,
-        line: Option<&dyn Fn(u32) -> String>,
+        lines: Option<&dyn Fn(u32) -> String>,
     ) -> io::Result<()> {
         self.retire();
-        self.start_segment_at(at, state, line)?;
+        self.start_segment_at(at, state, lines)?;
         self.notes.push(format!(
             "a write to the journal failed ({error}); everything was written anew to another file, nothing is lost"
         ));
         Ok(())
     }
 
-    fn start_segment(&mut self, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
-        self.start_segment_at(self.seq, state, line)
+    fn start_segment(&mut self, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+        self.start_segment_at(self.seq, state, lines)
     }
 
-    /// Begins a segment with the state after a transition, and perhaps the next transition's line.
-    fn start_segment_at(&mut self, at: u64, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
-        if let Err(error) = self.try_segment(at, state, line) {
+    /// Begins a segment with the state after a transition, and perhaps the lines of those that come next.
+    fn start_segment_at(&mut self, at: u64, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+        if let Err(error) = self.try_segment(at, state, lines) {
             if self.disk.remove(&self.directory.join(BALLAST)).is_err() {
                 return Err(error);
             }
-            self.try_segment(at, state, line)?;
+            self.try_segment(at, state, lines)?;
         }
         self.settle_others();
         Ok(())
     }
 
-    fn try_segment(&mut self, at: u64, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+    fn try_segment(&mut self, at: u64, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
         let nonce = self.disk.nonce();
         let name = segment_name(at, nonce);
         let path = self.directory.join(&name);
         let seen: Vec<Seen> = self.others.iter().map(|other| other.seen.clone()).collect();
         let snapshot = beginning(nonce, at, &seen, state);
         let snapshot_size = snapshot.len() as u64;
-        let text = match line {
-            Some(line) => snapshot + line(nonce).as_str(),
+        let text = match lines {
+            Some(lines) => snapshot + lines(nonce).as_str(),
             None => snapshot,
         };
         let mut file = self.disk.create(&path, None)?;
@@ -374,13 +376,17 @@ impl Current {
     }
 }
 
-fn line(nonce: u32, seq: u64, entry: Entry<'_>) -> String {
+/// The lines of transitions that come after `at`.
+fn lines(nonce: u32, at: u64, entries: &[Entry<'_>]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(0);
     let mut lines = Lines::new(nonce);
-    lines.begin(seq, u64::try_from(now.as_millis()).unwrap_or(0), entry.verb);
-    for change in entry.changes {
-        lines.change(change);
+    for (seq, entry) in (at + 1..).zip(entries) {
+        lines.begin(seq, now, entry.verb);
+        for change in entry.changes {
+            lines.change(change);
+        }
+        lines.end();
     }
-    lines.end();
     lines.into_text()
 }

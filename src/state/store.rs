@@ -21,6 +21,8 @@ mod committing;
 mod opening;
 mod saves;
 
+pub use committing::{Maker, Uncommitted};
+
 /// How often the state file is written anew because somebody saved it in that moment.
 const TRIES: usize = 20;
 /// How long to leave the state file alone while somebody seems to be saving it, and after it could not be replaced.

@@ -5,8 +5,39 @@ use super::super::disk::failure;
 use super::super::error::StateError;
 use super::super::event::{Change, Event, PHASES};
 use super::super::journal::Entry;
+use super::super::model::State;
 use super::super::status::PhaseStatus;
 use super::{Store, WANTED, WANTED_KEY};
+
+/// Makes an event from the state that it is to change.
+pub type Maker = Box<dyn FnOnce(&State) -> Event + Send>;
+
+/// An event that could not be made durable; it may be committed again.
+#[derive(Debug)]
+pub struct Uncommitted {
+    /// The event.
+    pub event: Event,
+    /// Why.
+    pub error: StateError,
+}
+
+/// An event with what it changes of the state as it is when its turn comes.
+struct Transition {
+    event: Event,
+    changes: Vec<Change>,
+    /// Whose it is among those that came together.
+    place: usize,
+}
+
+impl Transition {
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            verb: &self.event.verb,
+            changes: &self.changes,
+            sync: self.event.needs_sync(),
+        }
+    }
+}
 
 impl Store {
     /// Makes an event durable: when this returns, all of it is on the disk (an [`Event::unsynced`] survives the death
@@ -16,14 +47,82 @@ impl Store {
     /// [`StateError::BadChange`] for a name, a status or a text that the file cannot hold; [`StateError::Io`] when
     /// the disk fails. Nothing of the event is visible in memory then; it may be committed again.
     pub fn commit(&mut self, event: Event) -> Result<(), StateError> {
-        check_event(&event)?;
-        let mut changes = event.effect_on(&self.state);
-        self.grant_wishes(&mut changes);
-        if changes.is_empty() {
+        let answers = self.commit_together(vec![Box::new(move |_| event)]);
+        answers
+            .into_iter()
+            .try_for_each(|answer| answer.map_err(|uncommitted| uncommitted.error))
+    }
+
+    /// Makes events durable that came together, with one write and one sync for all of them. Each is made from the state
+    /// that those before it leave. The answers stand in the order of the makers; each is as that of [`Store::commit`].
+    pub fn commit_together(&mut self, makers: Vec<Maker>) -> Vec<Result<(), Uncommitted>> {
+        let mut answers: Vec<Result<(), Uncommitted>> = Vec::with_capacity(makers.len());
+        let mut batch: Vec<Transition> = Vec::with_capacity(makers.len());
+        let mut undo = Vec::new();
+        let count = makers.len();
+        for (place, make) in makers.into_iter().enumerate() {
+            let event = make(&self.state);
+            if let Err(error) = check_event(&event) {
+                answers.push(Err(Uncommitted { event, error }));
+                continue;
+            }
+            answers.push(Ok(()));
+            let mut changes = event.effect_on(&self.state);
+            self.grant_wishes(&mut changes);
+            if changes.is_empty() {
+                continue;
+            }
+            if place + 1 < count {
+                undo.extend(self.state.try_out(&changes));
+            }
+            batch.push(Transition { event, changes, place });
+        }
+        // Until it is recorded it did not happen: the journal may have to begin anew from what did.
+        self.state.take_back(undo);
+        let entries: Vec<Entry<'_>> = batch.iter().map(Transition::entry).collect();
+        match self.write_down(&entries) {
+            Ok(()) => batch
+                .iter()
+                .for_each(|transition| self.note_running(&transition.changes)),
+            Err(error) => self.answer_failed(batch, error, &mut answers),
+        }
+        if answers.iter().any(Result::is_ok) {
             self.show_when_due();
+        }
+        answers
+    }
+
+    /// What could not be written together is tried one by one: one that has no room must not keep the others out, and
+    /// each wants to know why.
+    fn answer_failed(&mut self, batch: Vec<Transition>, error: StateError, answers: &mut [Result<(), Uncommitted>]) {
+        let mut error = Some(error).filter(|_| batch.len() == 1);
+        for Transition { event, place, .. } in batch {
+            let answer = match error.take() {
+                Some(error) => Err(error),
+                None => self.commit(event.clone()),
+            };
+            answers[place] = answer.map_err(|error| Uncommitted { event, error });
+        }
+    }
+
+    /// Writes transitions into the journal, each with what it changes of the state that those before it leave.
+    pub(super) fn write_down(&mut self, entries: &[Entry<'_>]) -> Result<(), StateError> {
+        if entries.is_empty() {
             return Ok(());
         }
-        self.write_down(&event.verb, &changes, event.needs_sync())?;
+        let written = self.journal.record(&self.state, entries);
+        self.notes.extend(self.journal.take_notes());
+        written.map_err(failure("write the journal in", &self.private_directory, false))?;
+        for change in entries.iter().flat_map(|entry| entry.changes) {
+            self.state.apply(change);
+        }
+        self.journal.rotate_if_large(&self.state);
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Remembers which phases this process runs.
+    fn note_running(&mut self, changes: &[Change]) {
         for change in changes.iter().filter(|change| change.section == PHASES) {
             if change.value.as_deref() == Some(PhaseStatus::InProgress.as_str()) {
                 self.running.insert(change.key.clone());
@@ -31,21 +130,6 @@ impl Store {
                 self.running.remove(&change.key);
             }
         }
-        self.show_when_due();
-        Ok(())
-    }
-
-    pub(super) fn write_down(&mut self, verb: &str, changes: &[Change], sync: bool) -> Result<(), StateError> {
-        let entry = Entry { verb, changes, sync };
-        let written = self.journal.record(&self.state, entry);
-        self.notes.extend(self.journal.take_notes());
-        written.map_err(failure("write the journal in", &self.private_directory, false))?;
-        for change in changes {
-            self.state.apply(change);
-        }
-        self.journal.rotate_if_large(&self.state);
-        self.stale = true;
-        Ok(())
     }
 
     /// Somebody wrote a status for a phase while it ran; it counts if the attempt did not complete.

@@ -2,6 +2,7 @@
 
 use super::super::error::StateError;
 use super::super::event::{Change, PHASES};
+use super::super::journal::Entry;
 use super::super::look::merged;
 use super::super::owner;
 use super::super::page::Page;
@@ -54,7 +55,8 @@ impl Store {
         let edits = self.note_wishes(merged.edits, merged.notes);
         if !edits.is_empty() {
             let who = user.map_or_else(|| "hand".to_owned(), owner::user_name);
-            self.write_down(&format!("edited by {who}"), &edits, true)?;
+            let (verb, changes, sync) = (&format!("edited by {who}"), &edits, true);
+            self.write_down(&[Entry { verb, changes, sync }])?;
         }
         let first_look = self.view.known().is_empty();
         if late {

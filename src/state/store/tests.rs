@@ -14,6 +14,7 @@ mod edits;
 mod failures;
 mod pace;
 mod simulation;
+mod together;
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {
