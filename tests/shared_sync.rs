@@ -20,12 +20,12 @@ enum Deed {
     Told(Vec<String>),
 }
 
-/// Runs a pipeline of phases that do nothing, so many at a time; nothing when there is no strace.
-fn traced(jobs: &str) -> Option<Vec<Deed>> {
+/// Runs a pipeline of phases with this body, so many at a time; nothing when there is no strace.
+fn traced(jobs: &str, body: &str) -> Option<Vec<Deed>> {
     let place = Workplace::new();
     place.write(
         "many.rhai",
-        &format!("for i in 0..{PHASES} {{ let k = i; phase(`p${{k}}`, || k); }}\n"),
+        &format!("for i in 0..{PHASES} {{ let k = i; phase(`p${{k}}`, || {{ {body} }}); }}\n"),
     );
     if Command::new("strace").arg("-V").output().is_err() {
         skipped("there is no strace");
@@ -35,7 +35,12 @@ fn traced(jobs: &str) -> Option<Vec<Deed>> {
     let output = place
         .program("strace")
         .args(["-f", "-y", "-qq", "-s", "100000", "-o", "trace"])
-        .args(["-e", "trace=write,fdatasync", "-e", "inject=fdatasync:delay_enter=30000"])
+        .args([
+            "-e",
+            "trace=write,fdatasync",
+            "-e",
+            "inject=fdatasync:delay_enter=30000",
+        ])
         .arg(jumar.get_program())
         .args(jumar.get_args())
         .output()
@@ -115,13 +120,15 @@ fn syncs_of_completions(deeds: Vec<Deed>) -> usize {
 
 #[test]
 fn completions_that_come_together_share_a_sync_and_none_is_told_before_it() {
-    let Some(deeds) = traced("8") else { return };
+    let Some(deeds) = traced("8", "sleep(\"400ms\"); k") else {
+        return;
+    };
     let syncs = syncs_of_completions(deeds);
     assert!(syncs <= PHASES / 2, "{syncs} syncs for {PHASES} completions");
 }
 
 #[test]
 fn completions_that_come_one_by_one_have_a_sync_each() {
-    let Some(deeds) = traced("1") else { return };
+    let Some(deeds) = traced("1", "k") else { return };
     assert_eq!(syncs_of_completions(deeds), PHASES);
 }

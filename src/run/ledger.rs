@@ -33,14 +33,53 @@ enum Inner {
 struct Live {
     store: Store,
     closed: bool,
+    /// How many wait for the store to be at rest. They go before the next transitions.
+    guests: i32,
     observer: Arc<dyn Observer>,
     stop: StopSignal,
+}
+
+impl Inner {
+    fn is_underway(&self) -> bool {
+        matches!(self, Inner::Live(live) if live.store.is_underway())
+    }
+
+    fn has_guests(&self) -> bool {
+        matches!(self, Inner::Live(live) if live.guests > 0)
+    }
+
+    fn count_guests(&mut self, more: i32) {
+        if let Inner::Live(live) = self {
+            live.guests += more;
+        }
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere must not take the state down with it: every commit leaves it whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the store while nothing is on its way to the disk.
+    fn at_rest<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        if !inner.is_underway() {
+            return act(&mut inner);
+        }
+        inner.count_guests(1);
+        while inner.is_underway() {
+            inner = self.wait(inner);
+        }
+        inner.count_guests(-1);
+        let result = act(&mut inner);
+        drop(inner);
+        self.changed.notify_all();
+        result
     }
 
     /// Brings the state file up to date whenever it lags behind, until the ledger is closed.
@@ -52,6 +91,7 @@ impl Shared {
                 return;
             }
             let wait = match live.store.show_in() {
+                _ if live.store.is_underway() => None,
                 Some(time) if time.is_zero() => {
                     live.store.show_when_due();
                     continue;
@@ -63,7 +103,7 @@ impl Shared {
                     Ok((inner, _)) => inner,
                     Err(poisoned) => poisoned.into_inner().0,
                 },
-                None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                None => self.wait(inner),
             };
         }
     }
@@ -100,6 +140,7 @@ impl Ledger {
         *self.lock() = Inner::Live(Box::new(Live {
             store,
             closed: false,
+            guests: 0,
             observer,
             stop,
         }));
@@ -175,7 +216,11 @@ impl Ledger {
             Turn::Answered(answer) => return Some(answer),
             Turn::Lost => return None,
         };
-        let answers = match &mut *self.lock() {
+        let mut inner = self.shared.lock();
+        while inner.has_guests() {
+            inner = self.shared.wait(inner);
+        }
+        let answers = match &mut *inner {
             Inner::Draft { state, changes } => {
                 let remember = |make: Maker| {
                     for change in make(state).changes {
@@ -186,8 +231,19 @@ impl Ledger {
                 };
                 crossing.passengers().into_iter().map(remember).collect()
             }
-            Inner::Live(live) => live.store.commit_together(crossing.passengers()),
+            Inner::Live(live) => {
+                let mut underway = live.store.begin(crossing.passengers());
+                drop(inner);
+                // The disk takes its time, in which others read the state as it was, and gather for the next crossing.
+                underway.sync();
+                inner = self.shared.lock();
+                match &mut *inner {
+                    Inner::Live(live) => live.store.finish(underway),
+                    Inner::Draft { .. } => vec![],
+                }
+            }
         };
+        drop(inner);
         let answer = crossing.land(answers);
         self.shared.changed.notify_all();
         answer
@@ -242,10 +298,10 @@ impl Ledger {
     /// # Errors
     /// [`StateError::NoRoom`] and [`StateError::TakenOver`]: the phase must not start.
     pub fn reserve(&self) -> Result<(), StateError> {
-        match &mut *self.lock() {
+        self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => Ok(()),
             Inner::Live(live) => live.store.reserve(),
-        }
+        })
     }
 
     /// What the store has to tell: edits by hand that were taken in, for instance.
@@ -261,15 +317,15 @@ impl Ledger {
     /// # Errors
     /// [`StateError`] when the file cannot be read.
     pub fn refresh(&self) -> Result<Vec<String>, StateError> {
-        match &mut *self.lock() {
+        self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => Ok(vec![]),
             Inner::Live(live) => live.store.refresh(),
-        }
+        })
     }
 
     /// Brings the state file up to date for the last time, and returns what there is to tell.
     pub fn close(&self) -> Vec<String> {
-        let notes = match &mut *self.lock() {
+        let notes = self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => vec![],
             Inner::Live(live) => {
                 live.closed = true;
@@ -283,8 +339,7 @@ impl Ledger {
                 }
                 notes
             }
-        };
-        self.shared.changed.notify_all();
+        });
         let shower = self.shower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(shower) = shower {
             // If it panicked, the hook has said so.

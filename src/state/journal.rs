@@ -60,6 +60,24 @@ struct Current {
     snapshot_size: u64,
 }
 
+/// Transitions on their way to the disk, with the segment that they are in.
+#[derive(Debug)]
+pub(super) struct Sending {
+    at: u64,
+    segment: Option<Current>,
+    needs_sync: bool,
+    result: io::Result<()>,
+}
+
+impl Sending {
+    /// The part that takes time: makes durable what was appended, if that is asked for.
+    pub(super) fn sync(&mut self) {
+        if let (Some(segment), true, Ok(())) = (&mut self.segment, self.needs_sync, &self.result) {
+            self.result = segment.sync();
+        }
+    }
+}
+
 /// A segment that the next one has to name.
 #[derive(Debug)]
 struct Other {
@@ -133,22 +151,44 @@ impl Journal {
     /// # Errors
     /// What the system said. It is not certain then whether a later reader finds the transitions, or the first of them.
     pub(super) fn record(&mut self, before: &State, entries: &[Entry<'_>]) -> io::Result<()> {
+        let mut sending = self.send(entries);
+        sending.sync();
+        self.settle(sending, before, entries)
+    }
+
+    /// The first part of [`Journal::record`]: appends. Until [`Journal::settle`] the segment is away and nothing else may
+    /// be asked of the journal.
+    pub(super) fn send(&mut self, entries: &[Entry<'_>]) -> Sending {
         let at = self.seq;
         self.seq += entries.len() as u64;
-        let needs_sync = entries.iter().any(|entry| entry.sync);
+        let mut segment = self.current.take();
+        let result = match &mut segment {
+            Some(segment) => segment.append(lines(segment.nonce, at, entries).as_bytes()),
+            None => Ok(()),
+        };
+        Sending {
+            at,
+            segment,
+            needs_sync: entries.iter().any(|entry| entry.sync),
+            result,
+        }
+    }
+
+    /// The last part of [`Journal::record`]: sees how it went, and begins a new segment if it went wrong.
+    ///
+    /// # Errors
+    /// As [`Journal::record`].
+    pub(super) fn settle(&mut self, sending: Sending, before: &State, entries: &[Entry<'_>]) -> io::Result<()> {
+        let at = sending.at;
         let text = |nonce| lines(nonce, at, entries);
-        let Some(current) = &mut self.current else {
+        let Some(segment) = sending.segment else {
             return self.start_segment_at(at, before, Some(&text));
         };
-        let written = current.append(text(current.nonce).as_bytes());
-        let result = match written {
-            Ok(()) if needs_sync => current.sync(),
-            other => other,
-        };
-        if let Err(error) = result {
+        self.current = Some(segment);
+        if let Err(error) = sending.result {
             return self.replace_failed(error, at, before, Some(&text));
         }
-        if needs_sync && !self.is_in_place() {
+        if sending.needs_sync && !self.is_in_place() {
             self.taken_over = true;
             self.retire();
             self.others.clear();

@@ -46,4 +46,4 @@ pub use look::{exists, holder, private_directory, read, release};
 pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
-pub use store::{Maker, Store, Uncommitted};
+pub use store::{Maker, Store, Uncommitted, Underway};

@@ -21,7 +21,7 @@ mod committing;
 mod opening;
 mod saves;
 
-pub use committing::{Maker, Uncommitted};
+pub use committing::{Maker, Uncommitted, Underway};
 
 /// How often the state file is written anew because somebody saved it in that moment.
 const TRIES: usize = 20;
@@ -48,6 +48,8 @@ pub struct Store {
     stale: bool,
     /// Phases that this process runs.
     running: HashSet<String>,
+    /// Whether events are on their way to the disk, and the journal with them.
+    is_underway: bool,
     notes: Vec<String>,
     /// The last trouble with the state file, so that it is told once.
     trouble: Option<String>,
@@ -146,7 +148,15 @@ impl Store {
         &self.private_directory
     }
 
+    /// Whether events are on their way to the disk: between [`Store::begin`] and [`Store::finish`].
+    pub fn is_underway(&self) -> bool {
+        self.is_underway
+    }
+
     fn show_with(&mut self, patience: Patience) -> Result<(), StateError> {
+        if self.is_underway {
+            return Ok(());
+        }
         for _ in 0..TRIES {
             if !self.take_in(patience)? {
                 return Ok(());

@@ -1,10 +1,12 @@
 //! How an event becomes durable.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use super::super::check;
 use super::super::disk::failure;
 use super::super::error::StateError;
 use super::super::event::{Change, Event, PHASES};
-use super::super::journal::Entry;
+use super::super::journal::{Entry, Sending};
 use super::super::model::State;
 use super::super::status::PhaseStatus;
 use super::{Store, WANTED, WANTED_KEY};
@@ -22,6 +24,7 @@ pub struct Uncommitted {
 }
 
 /// An event with what it changes of the state as it is when its turn comes.
+#[derive(Debug)]
 struct Transition {
     event: Event,
     changes: Vec<Change>,
@@ -35,6 +38,23 @@ impl Transition {
             verb: &self.event.verb,
             changes: &self.changes,
             sync: self.event.needs_sync(),
+        }
+    }
+}
+
+/// Events on their way to the disk.
+#[derive(Debug)]
+pub struct Underway {
+    answers: Vec<Result<(), Uncommitted>>,
+    batch: Vec<Transition>,
+    sending: Option<Sending>,
+}
+
+impl Underway {
+    /// The part of [`Store::commit_together`] that takes time; the store is free for those who read meanwhile.
+    pub fn sync(&mut self) {
+        if let Some(sending) = &mut self.sending {
+            sending.sync();
         }
     }
 }
@@ -56,12 +76,26 @@ impl Store {
     /// Makes events durable that came together, with one write and one sync for all of them. Each is made from the state
     /// that those before it leave. The answers stand in the order of the makers; each is as that of [`Store::commit`].
     pub fn commit_together(&mut self, makers: Vec<Maker>) -> Vec<Result<(), Uncommitted>> {
+        let mut underway = self.begin(makers);
+        underway.sync();
+        self.finish(underway)
+    }
+
+    /// The first part of [`Store::commit_together`]: the events are made and written. Until [`Store::finish`] the state
+    /// is as it was, and can be read; nothing else may be asked of the store.
+    pub fn begin(&mut self, makers: Vec<Maker>) -> Underway {
         let mut answers: Vec<Result<(), Uncommitted>> = Vec::with_capacity(makers.len());
         let mut batch: Vec<Transition> = Vec::with_capacity(makers.len());
         let mut undo = Vec::new();
         let count = makers.len();
         for (place, make) in makers.into_iter().enumerate() {
-            let event = make(&self.state);
+            let event = match panic::catch_unwind(AssertUnwindSafe(|| make(&self.state))) {
+                Ok(event) => event,
+                Err(panic) => {
+                    self.state.take_back(undo);
+                    panic::resume_unwind(panic);
+                }
+            };
             if let Err(error) = check_event(&event) {
                 answers.push(Err(Uncommitted { event, error }));
                 continue;
@@ -77,14 +111,34 @@ impl Store {
             }
             batch.push(Transition { event, changes, place });
         }
-        // Until it is recorded it did not happen: the journal may have to begin anew from what did.
+        // Until it is durable it did not happen: nobody may see it, and the journal may have to begin anew without it.
         self.state.take_back(undo);
         let entries: Vec<Entry<'_>> = batch.iter().map(Transition::entry).collect();
-        match self.write_down(&entries) {
-            Ok(()) => batch
-                .iter()
-                .for_each(|transition| self.note_running(&transition.changes)),
-            Err(error) => self.answer_failed(batch, error, &mut answers),
+        let sending = (!entries.is_empty()).then(|| self.journal.send(&entries));
+        self.is_underway = true;
+        Underway {
+            answers,
+            batch,
+            sending,
+        }
+    }
+
+    /// The last part of [`Store::commit_together`]: what is durable becomes visible, and everybody gets his answer.
+    pub fn finish(&mut self, underway: Underway) -> Vec<Result<(), Uncommitted>> {
+        self.is_underway = false;
+        let Underway {
+            mut answers,
+            batch,
+            sending,
+        } = underway;
+        if let Some(sending) = sending {
+            let entries: Vec<Entry<'_>> = batch.iter().map(Transition::entry).collect();
+            match self.settle(sending, &entries) {
+                Ok(()) => batch
+                    .iter()
+                    .for_each(|transition| self.note_running(&transition.changes)),
+                Err(error) => self.answer_failed(batch, error, &mut answers),
+            }
         }
         if answers.iter().any(Result::is_ok) {
             self.show_when_due();
@@ -107,10 +161,13 @@ impl Store {
 
     /// Writes transitions into the journal, each with what it changes of the state that those before it leave.
     pub(super) fn write_down(&mut self, entries: &[Entry<'_>]) -> Result<(), StateError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let written = self.journal.record(&self.state, entries);
+        let mut sending = self.journal.send(entries);
+        sending.sync();
+        self.settle(sending, entries)
+    }
+
+    fn settle(&mut self, sending: Sending, entries: &[Entry<'_>]) -> Result<(), StateError> {
+        let written = self.journal.settle(sending, &self.state, entries);
         self.notes.extend(self.journal.take_notes());
         written.map_err(failure("write the journal in", &self.private_directory, false))?;
         for change in entries.iter().flat_map(|entry| entry.changes) {

@@ -155,6 +155,7 @@ impl Store {
             skeleton: None,
             stale: true,
             running: HashSet::new(),
+            is_underway: false,
             notes,
             trouble: None,
             _lock: lock,
