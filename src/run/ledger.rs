@@ -340,6 +340,8 @@ impl Ledger {
                 notes
             }
         });
+        // The one who shows the file sleeps until something has changed.
+        self.shared.changed.notify_all();
         let shower = self.shower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(shower) = shower {
             // If it panicked, the hook has said so.
