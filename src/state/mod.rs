@@ -18,6 +18,7 @@ mod disk;
 mod document;
 mod error;
 mod event;
+mod heartbeat;
 mod history;
 mod inspect;
 mod journal;
