@@ -249,7 +249,6 @@ fn what_cannot_be_saved_is_kept_tried_again_and_left_in_lines_to_paste() {
     let start = || {
         place
             .command(&["run", "p.rhai", "--run-dir", "disk/run"])
-            .env("TMPDIR", place.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -288,24 +287,38 @@ fn a_read_only_directory_is_refused_before_anything_starts() {
     mounted.remount("rw");
 }
 
-#[test]
-fn a_terminal_that_cannot_be_written_to_changes_nothing() {
+/// Runs three phases with output and error redirected as a shell does it; all are recorded. Returns the exit code.
+fn code_of_run_with(redirected: &str) -> i32 {
     let place = Workplace::new();
     pipeline(&place, 3);
-    let full = || {
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .expect("there is /dev/full")
-    };
-    let status = place
-        .command(&["run", "many.rhai"])
-        .stdout(full())
-        .stderr(full())
-        .status()
-        .expect("jumar starts");
-    assert!(status.code().is_some_and(|code| code != 101), "{status}");
-    assert_eq!(completed(&read(&state_file(&place)).expect("it can be read")).len(), 3);
+    let jumar = place.command(&[]).get_program().to_string_lossy().into_owned();
+    let line = format!("exec {jumar} run many.rhai {redirected}");
+    let status = place.program("sh").args(["-c", &line]).status().expect("sh starts");
+    let state = read(&state_file(&place)).expect("it can be read");
+    assert_eq!(completed(&state).len(), 3, "{redirected}: {status}");
+    assert!(place.state().ends_with("\n# end of state\n"), "{redirected}");
+    let noted = private_names(&place)
+        .into_iter()
+        .filter(|name| name.starts_with("run-"));
+    assert_eq!(noted.count(), 0, "{redirected}");
+    status.code().expect("no signal ended it")
+}
+
+#[test]
+fn a_terminal_that_is_gone_or_full_changes_nothing_of_the_run() {
+    for redirected in [
+        ">&- 2>/dev/null",
+        ">/dev/null 2>&-",
+        ">&- 2>&-",
+        "<&- >&- 2>&-",
+        ">/dev/null 2>/dev/full",
+    ] {
+        assert_eq!(code_of_run_with(redirected), 0, "{redirected}");
+    }
+    // The table of phases is a result, and whoever wanted it has not got it.
+    for redirected in [">/dev/full 2>/dev/null", ">/dev/full 2>/dev/full", ">/dev/full 2>&-"] {
+        assert_eq!(code_of_run_with(redirected), 4, "{redirected}");
+    }
 }
 
 #[test]
@@ -320,7 +333,6 @@ fn a_result_that_is_never_saved_ends_in_exit_code_4_and_lines_to_paste() {
     );
     let mut command = place.command(&["run", "p.rhai"]);
     let child = command
-        .env("TMPDIR", place.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -351,4 +363,87 @@ fn a_result_that_is_never_saved_ends_in_exit_code_4_and_lines_to_paste() {
     );
     let state = read(&state_file(&place)).expect("it can be read");
     assert_eq!(state.phase("a"), Some(PhaseStatus::InProgress));
+}
+
+/// Stops a host whose phase has a result too large to be recorded under a limit on the size of files, but not too large
+/// for the spill. The phase counts its runs in `ran`.
+fn spilt() -> Option<(Workplace, String)> {
+    let place = Workplace::new();
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        skip("there is no prlimit");
+        return None;
+    }
+    // A segment has the first result in it, the spill has not.
+    let script = r#"
+let text = ""; text.pad(20000, 'x');
+phase("earlier", || text);
+phase("a", #{ after: "earlier" }, || {
+    shell("echo ran >> ran; touch begun; while [ ! -e go ]; do sleep 0.02; done");
+    text
+});
+phase("b", #{ after: "a" }, || result("a").len());
+"#;
+    place.write("p.rhai", script);
+    let child = place.start(&["run", "p.rhai"]);
+    wait_until("the phase has begun", || place.exists("begun"));
+    let pid = child.id().to_string();
+    let limited = Command::new("prlimit").args(["--fsize=30000", "--pid", &pid]).status();
+    assert!(limited.expect("prlimit starts").success());
+    place.write("go", "");
+    let ended = ends_by_itself_or_is_stopped(child);
+    assert_eq!(ended.code, 4, "{}", ended.stderr);
+    let spill = place.temporary().join(format!("jumar-{pid}.spill"));
+    assert!(ended.stderr.contains(&*spill.to_string_lossy()), "{}", ended.stderr);
+    let spill = std::fs::read_to_string(spill).expect("the spill is there");
+    let state = read(&state_file(&place)).expect("it can be read");
+    assert_eq!(state.phase("a"), Some(PhaseStatus::InProgress));
+    Some((place, spill))
+}
+
+#[test]
+fn the_lines_of_a_spill_pasted_into_the_state_file_are_as_if_they_had_been_recorded() {
+    let Some((place, spill)) = spilt() else { return };
+    // Each line under its section, as a person does it.
+    let mut text = place.state();
+    let mut section = "";
+    for line in spill.lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line;
+            continue;
+        }
+        let key = line.split('=').next().expect("a key");
+        let old = text
+            .lines()
+            .find(|l| l.starts_with(&format!("{key}=")))
+            .map(str::to_owned);
+        text = match old {
+            Some(old) => text.replacen(&format!("{old}\n"), &format!("{line}\n"), 1),
+            None if text.contains(&format!("{section}\n")) => {
+                text.replacen(&format!("{section}\n"), &format!("{section}\n{line}\n"), 1)
+            }
+            None => text.replacen("# end of state", &format!("{section}\n{line}\n# end of state"), 1),
+        };
+    }
+    place.write(&format!("{}/.experiment_state", place.run()), &text);
+    place.jumar(&["resume"]).code(0);
+    assert_eq!(place.read("ran"), "ran\n");
+    let state = read(&state_file(&place)).expect("it can be read");
+    assert_eq!(completed(&state).len(), 3);
+    assert_eq!(place.value("results", "b.result").as_deref(), Some("20000"));
+    assert!(
+        !place
+            .value("attempts", "a.1")
+            .expect("it is recorded")
+            .contains("running")
+    );
+}
+
+#[test]
+fn a_host_that_comes_after_a_spill_takes_the_command_at_its_end_and_records_the_result_itself() {
+    let Some((place, _)) = spilt() else { return };
+    place.jumar(&["resume"]).code(0);
+    assert_eq!(place.read("ran"), "ran\n");
+    let state = read(&state_file(&place)).expect("it can be read");
+    assert_eq!(completed(&state).len(), 3);
+    assert_eq!(place.value("results", "b.result").as_deref(), Some("20000"));
 }

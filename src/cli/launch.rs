@@ -415,6 +415,9 @@ fn not_completed(session: &Session, phase: &Phase) -> Vec<String> {
 
 /// A phase that is run alone may meet that something it builds on is not there; then this is why.
 fn tell_what_has_not_run(session: &Session, selection: &Selection) {
+    if selection.only.is_empty() {
+        return;
+    }
     let plan = session.plan().clone();
     for phase in selection
         .only

@@ -1,7 +1,8 @@
 //! The phases in their order and the arrows between them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::{Origin, Phase};
 

@@ -406,9 +406,10 @@ impl Attempt {
 
     pub(super) fn keep_checkpoint(&self, manifest: &Manifest) -> Result<(), StateError> {
         self.note_advance();
+        let (name, manifest) = (self.phase.name.clone(), manifest.clone());
         self.session
             .ledger
-            .update(|state| records::checkpoint(state, &self.phase.name, manifest))
+            .update(move |state| records::checkpoint(state, &name, &manifest))
     }
 
     /// What the phase's pattern matches now, and what of it is recorded; `None` when it has no pattern.

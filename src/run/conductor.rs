@@ -123,13 +123,15 @@ impl Conductor {
             let (sender, ended) = mpsc::channel::<(usize, End)>();
             let mut running = 0;
             loop {
+                self.look()?;
                 while running < self.jobs && !walk.halted && !self.session.stop.is_requested() {
-                    let Some((position, devices)) = self.next(&mut walk)? else {
+                    let Some((position, devices)) = self.next(&mut walk) else {
                         break;
                     };
                     let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices, self.halt.clone());
                     if self.jobs == 1 {
                         self.settle(&mut walk, position, runner.run(bodies))?;
+                        self.look()?;
                     } else {
                         let sender = sender.clone();
                         let work = move || {
@@ -234,11 +236,16 @@ impl Conductor {
         }
     }
 
-    /// The next phase that is ready and for which there are GPUs. A phase that somebody marked meanwhile is not run.
-    fn next(&self, walk: &mut Walk) -> Result<Option<(usize, Vec<String>)>, WalkError> {
+    /// Takes in what somebody wrote into the state file.
+    fn look(&self) -> Result<(), WalkError> {
         for note in self.session.ledger.refresh()? {
             self.session.observer.note(&note);
         }
+        Ok(())
+    }
+
+    /// The next phase that is ready and for which there are GPUs. A phase that somebody marked meanwhile is not run.
+    fn next(&self, walk: &mut Walk) -> Option<(usize, Vec<String>)> {
         loop {
             let mut devices = Vec::new();
             let taken = walk.schedule.take_ready(|position| {
@@ -253,12 +260,12 @@ impl Conductor {
                 };
                 leased.map(|d| devices = d).is_some()
             });
-            let Some(position) = taken else { return Ok(None) };
+            let position = taken?;
             let name = self.session.plan().phases()[position].name.clone();
             let marked = match self.session.ledger.read(|s| s.phase(&name)) {
                 Some(PhaseStatus::Completed) => Standing::Completed,
                 Some(PhaseStatus::Skipped) => Standing::Skipped,
-                _ => return Ok(Some((position, devices))),
+                _ => return Some((position, devices)),
             };
             if !devices.is_empty() {
                 self.session.gpus().give_back(devices);

@@ -1,17 +1,21 @@
 //! The one door to a run's state for everything that runs.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::Observer;
+use super::ferry::{Ferry, Turn};
 use super::unsaved::{Patience, give_up};
 use crate::exec::StopSignal;
-use crate::state::{Change, Event, State, StateError, Store};
+use crate::state::{Change, Event, Maker, State, StateError, Store, Uncommitted};
 
 /// A run's state, either as a draft in memory (while a script plans, and in a dry run) or live and durable.
 pub struct Ledger {
     shared: Arc<Shared>,
+    /// Takes transitions that come together to the disk together.
+    ferry: Ferry<Maker, Result<(), Uncommitted>>,
     /// Brings the state file up to date while nobody else does.
     shower: Mutex<Option<JoinHandle<()>>>,
 }
@@ -29,14 +33,53 @@ enum Inner {
 struct Live {
     store: Store,
     closed: bool,
+    /// How many wait for the store to be at rest. They go before the next transitions.
+    guests: i32,
     observer: Arc<dyn Observer>,
     stop: StopSignal,
+}
+
+impl Inner {
+    fn is_underway(&self) -> bool {
+        matches!(self, Inner::Live(live) if live.store.is_underway())
+    }
+
+    fn has_guests(&self) -> bool {
+        matches!(self, Inner::Live(live) if live.guests > 0)
+    }
+
+    fn count_guests(&mut self, more: i32) {
+        if let Inner::Live(live) = self {
+            live.guests += more;
+        }
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere must not take the state down with it: every commit leaves it whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the store while nothing is on its way to the disk.
+    fn at_rest<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        if !inner.is_underway() {
+            return act(&mut inner);
+        }
+        inner.count_guests(1);
+        while inner.is_underway() {
+            inner = self.wait(inner);
+        }
+        inner.count_guests(-1);
+        let result = act(&mut inner);
+        drop(inner);
+        self.changed.notify_all();
+        result
     }
 
     /// Brings the state file up to date whenever it lags behind, until the ledger is closed.
@@ -48,6 +91,7 @@ impl Shared {
                 return;
             }
             let wait = match live.store.show_in() {
+                _ if live.store.is_underway() => None,
                 Some(time) if time.is_zero() => {
                     live.store.show_when_due();
                     continue;
@@ -59,7 +103,7 @@ impl Shared {
                     Ok((inner, _)) => inner,
                     Err(poisoned) => poisoned.into_inner().0,
                 },
-                None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                None => self.wait(inner),
             };
         }
     }
@@ -73,6 +117,7 @@ impl Ledger {
                 inner: Mutex::new(Inner::Draft { state, changes: vec![] }),
                 changed: Condvar::new(),
             }),
+            ferry: Ferry::new(),
             shower: Mutex::new(None),
         }
     }
@@ -95,6 +140,7 @@ impl Ledger {
         *self.lock() = Inner::Live(Box::new(Live {
             store,
             closed: false,
+            guests: 0,
             observer,
             stop,
         }));
@@ -137,71 +183,112 @@ impl Ledger {
         }
     }
 
-    /// Makes a transition; durable when it returns, unless the event says otherwise (a draft only remembers it). While
-    /// the disk fails it is tried again, and nobody is told of it.
+    /// Makes a transition; durable when it returns, unless the event says otherwise (a draft only remembers it). Those
+    /// that come together share one sync. While the disk fails it is tried again, and nobody is told of it.
     ///
     /// # Errors
     /// [`StateError`] when it could not be made durable; the state is then as before.
     pub fn commit(&self, event: Event) -> Result<(), StateError> {
-        self.update(|_| event)
+        self.update(move |_| event)
     }
 
     /// Makes a transition that depends on the state as it is, with nobody in between.
     ///
     /// # Errors
     /// As [`Ledger::commit`].
-    pub fn update(&self, make: impl FnOnce(&State) -> Event) -> Result<(), StateError> {
-        let (event, error, observer, stop) = match &mut *self.lock() {
+    pub fn update(&self, make: impl FnOnce(&State) -> Event + Send + 'static) -> Result<(), StateError> {
+        match self.make(Box::new(make)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(Uncommitted {
+                event,
+                error: error @ StateError::Io { .. },
+            })) => self.insist(event, error),
+            Some(Err(Uncommitted { error, .. })) => Err(error),
+            None => Err(self.lost()),
+        }
+    }
+
+    /// Makes a transition, together with those that others want by the time that the state is free; nothing when the one
+    /// who made them panicked.
+    fn make(&self, make: Maker) -> Option<Result<(), Uncommitted>> {
+        let mut crossing = match self.ferry.board(make) {
+            Turn::Sail(crossing) => crossing,
+            Turn::Answered(answer) => return Some(answer),
+            Turn::Lost => return None,
+        };
+        let mut inner = self.shared.lock();
+        while inner.has_guests() {
+            inner = self.shared.wait(inner);
+        }
+        let answers = match &mut *inner {
             Inner::Draft { state, changes } => {
-                for change in make(state).changes {
-                    state.apply(&change);
-                    changes.push(change);
-                }
-                return Ok(());
+                let remember = |make: Maker| {
+                    for change in make(state).changes {
+                        state.apply(&change);
+                        changes.push(change);
+                    }
+                    Ok(())
+                };
+                crossing.passengers().into_iter().map(remember).collect()
             }
             Inner::Live(live) => {
-                let event = make(live.store.state());
-                match live.store.commit(event.clone()) {
-                    Err(error @ StateError::Io { .. }) => (event, error, Arc::clone(&live.observer), live.stop.clone()),
-                    other => {
-                        self.shared.changed.notify_all();
-                        return other;
-                    }
+                let mut underway = live.store.begin(crossing.passengers());
+                drop(inner);
+                // The disk takes its time, in which others read the state as it was, and gather for the next crossing.
+                underway.sync();
+                inner = self.shared.lock();
+                match &mut *inner {
+                    Inner::Live(live) => live.store.finish(underway),
+                    Inner::Draft { .. } => vec![],
                 }
             }
         };
-        self.insist(event, error, &*observer, &stop)
+        drop(inner);
+        let answer = crossing.land(answers);
+        self.shared.changed.notify_all();
+        answer
+    }
+
+    fn lost(&self) -> StateError {
+        let path = match &*self.lock() {
+            Inner::Live(live) => live.store.path().to_owned(),
+            Inner::Draft { .. } => PathBuf::new(),
+        };
+        StateError::Io {
+            doing: "record what happened in",
+            path,
+            unchanged: false,
+            source: io::Error::other("the thread that was to write it panicked"),
+        }
     }
 
     /// The disk fails: what is to be recorded stays in memory and is tried again, until it is recorded or somebody
     /// wants an end.
-    fn insist(
-        &self,
-        event: Event,
-        mut error: StateError,
-        observer: &dyn Observer,
-        stop: &StopSignal,
-    ) -> Result<(), StateError> {
+    fn insist(&self, mut event: Event, mut error: StateError) -> Result<(), StateError> {
+        let (path, observer, stop) = match &*self.lock() {
+            Inner::Draft { .. } => return Err(error),
+            Inner::Live(live) => (
+                live.store.path().to_owned(),
+                Arc::clone(&live.observer),
+                live.stop.clone(),
+            ),
+        };
         let mut patience = Patience::new();
         loop {
-            if !patience.wait(&event, &error, observer, stop) {
-                let path = match &*self.lock() {
-                    Inner::Live(live) => live.store.path().to_owned(),
-                    Inner::Draft { .. } => return Err(error),
-                };
+            if !patience.wait(&event, &error, &*observer, &stop) {
                 return Err(give_up(&event, &path, error));
             }
-            let Inner::Live(live) = &mut *self.lock() else {
-                return Err(error);
-            };
-            match live.store.commit(event.clone()) {
-                Err(again @ StateError::Io { .. }) => error = again,
-                Err(other) => return Err(other),
-                Ok(()) => {
-                    self.shared.changed.notify_all();
+            match self.make(Box::new(move |_| event)) {
+                Some(Ok(())) => {
                     observer.note("what had to wait is recorded now");
                     return Ok(());
                 }
+                Some(Err(Uncommitted {
+                    event: again,
+                    error: why @ StateError::Io { .. },
+                })) => (event, error) = (again, why),
+                Some(Err(Uncommitted { error, .. })) => return Err(error),
+                None => return Err(self.lost()),
             }
         }
     }
@@ -211,10 +298,10 @@ impl Ledger {
     /// # Errors
     /// [`StateError::NoRoom`] and [`StateError::TakenOver`]: the phase must not start.
     pub fn reserve(&self) -> Result<(), StateError> {
-        match &mut *self.lock() {
+        self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => Ok(()),
             Inner::Live(live) => live.store.reserve(),
-        }
+        })
     }
 
     /// What the store has to tell: edits by hand that were taken in, for instance.
@@ -230,15 +317,15 @@ impl Ledger {
     /// # Errors
     /// [`StateError`] when the file cannot be read.
     pub fn refresh(&self) -> Result<Vec<String>, StateError> {
-        match &mut *self.lock() {
+        self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => Ok(vec![]),
             Inner::Live(live) => live.store.refresh(),
-        }
+        })
     }
 
     /// Brings the state file up to date for the last time, and returns what there is to tell.
     pub fn close(&self) -> Vec<String> {
-        let notes = match &mut *self.lock() {
+        let notes = self.shared.at_rest(|inner| match inner {
             Inner::Draft { .. } => vec![],
             Inner::Live(live) => {
                 live.closed = true;
@@ -252,7 +339,8 @@ impl Ledger {
                 }
                 notes
             }
-        };
+        });
+        // The one who shows the file sleeps until something has changed.
         self.shared.changed.notify_all();
         let shower = self.shower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(shower) = shower {

@@ -15,6 +15,7 @@ mod command_result;
 mod conductor;
 mod directory;
 mod failure;
+mod ferry;
 mod gather;
 mod gpu;
 mod gpu_memory;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
-use crate::state::{Event, PhaseStatus};
+use crate::state::{Change, Event, PhaseStatus};
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
@@ -125,11 +125,11 @@ impl PhaseRunner {
             match outcome {
                 Ok(value) => {
                     let record = self.ended(&attempt, AttemptOutcome::Completed);
-                    let print = attempt.fingerprint();
-                    self.session.ledger.update(|s| {
-                        let declared = attempt.declarations();
-                        let event = records::phase_completed(s, &name, attempt.number, &record, &value, declared);
-                        records::with_fingerprint(event, &name, &print)
+                    let (print, declared) = (attempt.fingerprint(), attempt.declarations());
+                    let (phase, number) = (name.clone(), attempt.number);
+                    self.session.ledger.update(move |s| {
+                        let event = records::phase_completed(s, &phase, number, &record, &value, declared);
+                        records::with_fingerprint(event, &phase, &print)
                     })?;
                     attempt.book.discard();
                     self.session.observer.phase_completed(&name, self.seconds);
@@ -187,8 +187,9 @@ impl PhaseRunner {
         let attempt = match unfinished {
             Some(unfinished) => {
                 let attempt = attempt.continued(unfinished);
-                let continued = records::attempt_continued(name, attempt.number, &attempt.record());
-                ledger.commit(self.with_parameters(continued))?;
+                let mut continued = records::attempt_continued(name, attempt.number, &attempt.record());
+                continued.changes.extend(self.parameters_to_record());
+                ledger.commit(continued)?;
                 attempt
             }
             None => {
@@ -196,9 +197,12 @@ impl PhaseRunner {
                     Some(private) => attempt.noted(&private),
                     None => attempt,
                 };
-                ledger.update(|s| {
-                    let started = records::attempt_started(s, name, attempt.number, &attempt.record(), fresh);
-                    self.with_parameters(started)
+                let (name, number, record) = (name.clone(), attempt.number, attempt.record());
+                let parameters = self.parameters_to_record();
+                ledger.update(move |s| {
+                    let mut started = records::attempt_started(s, &name, number, &record, fresh);
+                    started.changes.extend(parameters);
+                    started
                 })?;
                 attempt
             }
@@ -206,12 +210,13 @@ impl PhaseRunner {
         Ok(Arc::new(attempt))
     }
 
-    /// What nothing has run with is not recorded as if something had.
-    fn with_parameters(&self, event: Event) -> Event {
+    /// What records the parameters, the first time that something runs with them: what nothing has run with is not
+    /// recorded as if something had.
+    fn parameters_to_record(&self) -> Vec<Change> {
         if self.session.parameters_begin_to_count() {
-            records::with_parameters(event, &self.session.parameters())
+            records::with_parameters(Event::new("parameters"), &self.session.parameters()).changes
         } else {
-            event
+            vec![]
         }
     }
 
@@ -227,9 +232,10 @@ impl PhaseRunner {
         failure.advanced = attempt.has_advanced();
         failure.checkpoint = attempt.newest_checkpoint().ok().map(|found| found.manifest.path);
         let record = record.because(&failure);
+        let (phase_name, number, cause, failed) = (name.clone(), attempt.number, failure.clone(), record.clone());
         self.session
             .ledger
-            .update(|s| records::phase_failed(s, name, attempt.number, &record, &failure))?;
+            .update(move |s| records::phase_failed(s, &phase_name, number, &failed, &cause))?;
         attempt.book.discard();
         if self.is_fruitless() {
             let why = format!("{name}: no progress in {FRUITLESS_PREEMPTIONS} attempts, each preempted");
@@ -261,9 +267,10 @@ impl PhaseRunner {
                     .record()
                     .end(AttemptOutcome::Skipped, failure.seconds)
                     .because(&failure);
+                let (skipped, number, because) = (name.clone(), attempt.number, why.clone());
                 self.session
                     .ledger
-                    .update(|s| records::phase_skipped(s, name, attempt.number, &record, &why))?;
+                    .update(move |s| records::phase_skipped(s, &skipped, number, &record, &because))?;
                 self.session.observer.phase_skipped(name, &why);
                 Ok(Next::Over(Standing::Skipped))
             }

@@ -74,10 +74,11 @@ pub fn preview(
         match bodies.run(&attempt) {
             Ok(value) => {
                 let record = attempt.record().end(AttemptOutcome::Completed, 0.0);
+                let name = phase.name.clone();
                 // A draft cannot fail.
                 let _ = session
                     .ledger
-                    .update(|s| records::phase_completed(s, &phase.name, number, &record, &value, (vec![], vec![])));
+                    .update(move |s| records::phase_completed(s, &name, number, &record, &value, (vec![], vec![])));
             }
             Err(Problem::Failed(failure)) => session.observer.unknown_from_here(&phase.name, &failure.message),
             Err(_) => break,

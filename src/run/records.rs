@@ -36,6 +36,15 @@ pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
         .collect()
 }
 
+/// Whether some attempt at a phase may be recorded as running; `false` is certain. Costs less than to read the records.
+pub(super) fn may_have_running_attempt(state: &State, phase: &str) -> bool {
+    // As `AttemptOutcome::Running` is written.
+    let word = "\"running\"";
+    (1..)
+        .map_while(|n| state.get("attempts", &format!("{phase}.{n}")))
+        .any(|record| record.contains(word))
+}
+
 /// Whether a phase is pending because its last attempt was stopped.
 pub fn is_interrupted(state: &State, phase: &str) -> bool {
     let last = || attempts(state, phase).pop().map(|record| record.outcome);

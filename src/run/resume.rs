@@ -195,6 +195,9 @@ pub fn take_over(state: &State, unfinished: &Unfinished) -> (Vec<Event>, Vec<Res
     let mut events = Vec::new();
     let mut notes = Vec::new();
     for (phase, status) in state.phases() {
+        if status != PhaseStatus::InProgress && !records::may_have_running_attempt(state, phase) {
+            continue;
+        }
         let known = attempts(state, phase);
         let number = known.len() as u32;
         let record = known.last().filter(|a| a.outcome == AttemptOutcome::Running).cloned();
@@ -261,6 +264,10 @@ pub fn left_of(state: &State, run_directory: &Path, unfinished: &Unfinished, pha
     let Some(status) = state.phase(phase) else {
         return vec![];
     };
+    let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    if !may_run && unfinished.get(phase).is_none() {
+        return vec![];
+    }
     let directory = run_directory.to_string_lossy();
     let known = attempts(state, phase);
     let number = known.len().to_string();
@@ -278,8 +285,7 @@ pub fn left_of(state: &State, run_directory: &Path, unfinished: &Unfinished, pha
             .collect();
     }
     let was_on = known.last().is_some_and(|a| a.outcome == AttemptOutcome::Running);
-    let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
-    if status == PhaseStatus::InProgress || (was_on && may_run) {
+    if status == PhaseStatus::InProgress || was_on {
         living_with(&in_attempt)
     } else {
         vec![]

@@ -116,7 +116,9 @@ impl Session {
     /// [`StateError`] when it could not be recorded.
     pub fn give_checkpoint(&mut self, manifest: &Manifest) -> Result<(), StateError> {
         self.given_checkpoint = Some(manifest.path.clone());
-        self.ledger.update(|state| records::checkpoint(state, GIVEN, manifest))
+        let manifest = manifest.clone();
+        self.ledger
+            .update(move |state| records::checkpoint(state, GIVEN, &manifest))
     }
 
     /// The phase that recorded the newest checkpoint; `None` when none is recorded, or a person gave it.

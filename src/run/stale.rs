@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
@@ -32,9 +33,15 @@ pub struct Stale {
 /// The completed phases of the session's plan that are stale, in the plan's order.
 pub fn stale_phases(session: &Session) -> Vec<Stale> {
     let phases = session.plan().phases().to_vec();
-    let state = session.ledger.read(State::clone);
-    let stale = phases.iter().filter_map(|phase| {
-        let causes = causes(session, &state, phase);
+    // Files are looked at afterwards: that takes time, in which others want the state.
+    let known: Vec<(&Arc<Phase>, Known)> = session.ledger.read(|state| {
+        phases
+            .iter()
+            .filter_map(|phase| Some((phase, Known::of(state, phase)?)))
+            .collect()
+    });
+    let stale = known.into_iter().filter_map(|(phase, known)| {
+        let causes = known.causes(session, phase);
         (!causes.is_empty()).then(|| Stale {
             phase: phase.name.clone(),
             causes,
@@ -83,24 +90,41 @@ pub(super) fn take(
     }
 }
 
-fn causes(session: &Session, state: &State, phase: &Phase) -> Vec<Cause> {
-    if state.phase(&phase.name) != Some(PhaseStatus::Completed) {
-        return vec![];
+/// What the state says of a completed phase's making.
+struct Known {
+    newer: Vec<Cause>,
+    recorded: Option<Fingerprint>,
+}
+
+impl Known {
+    /// Nothing of a phase that is not completed.
+    fn of(state: &State, phase: &Phase) -> Option<Known> {
+        if state.phase(&phase.name) != Some(PhaseStatus::Completed) {
+            return None;
+        }
+        let recorded = records::fingerprint(state, &phase.name);
+        let newer = newer(state, phase, recorded.as_ref().map(|r| r.at));
+        Some(Known { newer, recorded })
     }
-    let recorded = records::fingerprint(state, &phase.name);
-    let mut causes = newer(state, phase, recorded.as_ref().map(|r| r.at));
-    if let Some(recorded) = recorded {
-        let read = recorded.params.keys().cloned().collect();
-        let mut now = take(session, phase, &read, Some(&recorded));
-        // A parameter that was not asked for then is no change of it now.
-        now.params.retain(|name, _| recorded.params.contains_key(name));
-        causes.splice(0..0, recorded.causes(&now));
+
+    fn causes(self, session: &Session, phase: &Phase) -> Vec<Cause> {
+        let mut causes = self.newer;
+        if let Some(recorded) = self.recorded {
+            let read = recorded.params.keys().cloned().collect();
+            let mut now = take(session, phase, &read, Some(&recorded));
+            // A parameter that was not asked for then is no change of it now.
+            now.params.retain(|name, _| recorded.params.contains_key(name));
+            causes.splice(0..0, recorded.causes(&now));
+        }
+        causes
     }
-    causes
 }
 
 /// The phases it waits for that completed after it, and after it was last accepted.
 fn newer(state: &State, phase: &Phase, accepted: Option<Timestamp>) -> Vec<Cause> {
+    if phase.after.is_empty() && phase.after_any.is_empty() {
+        return vec![];
+    }
     let ended = |name: &str| attempts(state, name).last().and_then(|a| a.ended);
     let Some(own) = ended(&phase.name).max(accepted) else {
         return vec![];

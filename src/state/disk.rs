@@ -8,10 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod age;
 mod real;
 #[cfg(test)]
 pub(super) mod simulated;
 
+pub(super) use age::{age, touch};
 pub(super) use real::{
     RealDisk, content, create_directory, kernel_link, kernel_text, open_existing, open_lock_file, overwrite,
     remove_small, resolve, write_new, write_over,

@@ -3,9 +3,10 @@
 //! Comments, blank lines, order, spacing, line ends, a byte order mark, sections and keys that nobody knows: all
 //! stay as they were, to the byte. What values mean is no business of this file.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+
+use foldhash::HashMap;
 
 use super::event::Change;
 use super::line::{Line, Shape, Trouble, read_line, terminate, without_line_end};
@@ -55,7 +56,7 @@ impl Default for Document {
             byte_order_mark: false,
             line_end: "\n",
             blocks: vec![Block::default()],
-            sections: HashMap::from([(String::new(), Section::default())]),
+            sections: HashMap::from_iter([(String::new(), Section::default())]),
         }
     }
 }

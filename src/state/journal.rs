@@ -60,6 +60,24 @@ struct Current {
     snapshot_size: u64,
 }
 
+/// Transitions on their way to the disk, with the segment that they are in.
+#[derive(Debug)]
+pub(super) struct Sending {
+    at: u64,
+    segment: Option<Current>,
+    needs_sync: bool,
+    result: io::Result<()>,
+}
+
+impl Sending {
+    /// The part that takes time: makes durable what was appended, if that is asked for.
+    pub(super) fn sync(&mut self) {
+        if let (Some(segment), true, Ok(())) = (&mut self.segment, self.needs_sync, &self.result) {
+            self.result = segment.sync();
+        }
+    }
+}
+
 /// A segment that the next one has to name.
 #[derive(Debug)]
 struct Other {
@@ -105,7 +123,7 @@ impl Journal {
         } else {
             // At once with the segment, because what they come from is no leaf from then on.
             let (verb, changes, sync) = ("joined", joined, true);
-            journal.record(state, Entry { verb, changes, sync })?;
+            journal.record(state, &[Entry { verb, changes, sync }])?;
         }
         journal.fill_ballast();
         Ok(journal)
@@ -127,30 +145,54 @@ impl Journal {
         std::mem::take(&mut self.notes)
     }
 
-    /// Writes a transition down. `before` is the state that it changes.
+    /// Writes transitions down, one after the other with one write, and one sync when any of them asks for it. `before`
+    /// is the state that the first changes.
     ///
     /// # Errors
-    /// What the system said. It is not certain then whether a later reader finds the transition.
-    pub(super) fn record(&mut self, before: &State, entry: Entry<'_>) -> io::Result<()> {
+    /// What the system said. It is not certain then whether a later reader finds the transitions, or the first of them.
+    pub(super) fn record(&mut self, before: &State, entries: &[Entry<'_>]) -> io::Result<()> {
+        let mut sending = self.send(entries);
+        sending.sync();
+        self.settle(sending, before, entries)
+    }
+
+    /// The first part of [`Journal::record`]: appends. Until [`Journal::settle`] the segment is away and nothing else may
+    /// be asked of the journal.
+    pub(super) fn send(&mut self, entries: &[Entry<'_>]) -> Sending {
         let at = self.seq;
-        self.seq += 1;
-        let line = |nonce| line(nonce, at + 1, entry);
-        let Some(current) = &mut self.current else {
-            return self.start_segment_at(at, before, Some(&line));
+        self.seq += entries.len() as u64;
+        let mut segment = self.current.take();
+        let result = match &mut segment {
+            Some(segment) => segment.append(lines(segment.nonce, at, entries).as_bytes()),
+            None => Ok(()),
         };
-        let written = current.append(line(current.nonce).as_bytes());
-        let result = match written {
-            Ok(()) if entry.sync => current.sync(),
-            other => other,
-        };
-        if let Err(error) = result {
-            return self.replace_failed(error, at, before, Some(&line));
+        Sending {
+            at,
+            segment,
+            needs_sync: entries.iter().any(|entry| entry.sync),
+            result,
         }
-        if entry.sync && !self.is_in_place() {
+    }
+
+    /// The last part of [`Journal::record`]: sees how it went, and begins a new segment if it went wrong.
+    ///
+    /// # Errors
+    /// As [`Journal::record`].
+    pub(super) fn settle(&mut self, sending: Sending, before: &State, entries: &[Entry<'_>]) -> io::Result<()> {
+        let at = sending.at;
+        let text = |nonce| lines(nonce, at, entries);
+        let Some(segment) = sending.segment else {
+            return self.start_segment_at(at, before, Some(&text));
+        };
+        self.current = Some(segment);
+        if let Err(error) = sending.result {
+            return self.replace_failed(error, at, before, Some(&text));
+        }
+        if sending.needs_sync && !self.is_in_place() {
             self.taken_over = true;
             self.retire();
             self.others.clear();
-            return self.start_segment_at(at, before, Some(&line));
+            return self.start_segment_at(at, before, Some(&text));
         }
         Ok(())
     }
@@ -216,41 +258,41 @@ impl Journal {
         error: io::Error,
         at: u64,
         state: &State,
-        line: Option<&dyn Fn(u32) -> String>,
+        lines: Option<&dyn Fn(u32) -> String>,
     ) -> io::Result<()> {
         self.retire();
-        self.start_segment_at(at, state, line)?;
+        self.start_segment_at(at, state, lines)?;
         self.notes.push(format!(
             "a write to the journal failed ({error}); everything was written anew to another file, nothing is lost"
         ));
         Ok(())
     }
 
-    fn start_segment(&mut self, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
-        self.start_segment_at(self.seq, state, line)
+    fn start_segment(&mut self, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+        self.start_segment_at(self.seq, state, lines)
     }
 
-    /// Begins a segment with the state after a transition, and perhaps the next transition's line.
-    fn start_segment_at(&mut self, at: u64, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
-        if let Err(error) = self.try_segment(at, state, line) {
+    /// Begins a segment with the state after a transition, and perhaps the lines of those that come next.
+    fn start_segment_at(&mut self, at: u64, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+        if let Err(error) = self.try_segment(at, state, lines) {
             if self.disk.remove(&self.directory.join(BALLAST)).is_err() {
                 return Err(error);
             }
-            self.try_segment(at, state, line)?;
+            self.try_segment(at, state, lines)?;
         }
         self.settle_others();
         Ok(())
     }
 
-    fn try_segment(&mut self, at: u64, state: &State, line: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
+    fn try_segment(&mut self, at: u64, state: &State, lines: Option<&dyn Fn(u32) -> String>) -> io::Result<()> {
         let nonce = self.disk.nonce();
         let name = segment_name(at, nonce);
         let path = self.directory.join(&name);
         let seen: Vec<Seen> = self.others.iter().map(|other| other.seen.clone()).collect();
         let snapshot = beginning(nonce, at, &seen, state);
         let snapshot_size = snapshot.len() as u64;
-        let text = match line {
-            Some(line) => snapshot + line(nonce).as_str(),
+        let text = match lines {
+            Some(lines) => snapshot + lines(nonce).as_str(),
             None => snapshot,
         };
         let mut file = self.disk.create(&path, None)?;
@@ -374,13 +416,17 @@ impl Current {
     }
 }
 
-fn line(nonce: u32, seq: u64, entry: Entry<'_>) -> String {
+/// The lines of transitions that come after `at`.
+fn lines(nonce: u32, at: u64, entries: &[Entry<'_>]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(0);
     let mut lines = Lines::new(nonce);
-    lines.begin(seq, u64::try_from(now.as_millis()).unwrap_or(0), entry.verb);
-    for change in entry.changes {
-        lines.change(change);
+    for (seq, entry) in (at + 1..).zip(entries) {
+        lines.begin(seq, now, entry.verb);
+        for change in entry.changes {
+            lines.change(change);
+        }
+        lines.end();
     }
-    lines.end();
     lines.into_text()
 }

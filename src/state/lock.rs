@@ -16,12 +16,16 @@ use rustix::io::Errno;
 
 use super::disk;
 use super::error::StateError;
+use super::heartbeat::{self, Heartbeat};
 use super::owner::Owner;
 
 /// The lock on a run, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    /// What stands in the lock's file while this has it.
+    record: String,
+    heartbeat: Option<Heartbeat>,
     /// The file that names the owner, where there are no locks.
     owner_file: Option<PathBuf>,
     /// What to tell the user when the file system has no locks.
@@ -59,10 +63,20 @@ impl Lock {
             }
             Err(error) => return Err(disk::failure("lock", &path, true)(error.into())),
         }
+        if let Some(owner) = living_elsewhere(&file, private_directory) {
+            return Err(StateError::Locked {
+                owner: Box::new(owner),
+                path: shown.to_owned(),
+            });
+        }
+        let record = Owner::this_process().to_record();
         // The record only tells others who it is; a full disk must not stop a run that could go on.
-        let _ = disk::overwrite(&file, &Owner::this_process().to_record());
+        let _ = disk::overwrite(&file, &record);
+        let beating = file.try_clone().ok();
         Ok(Lock {
-            _file: file,
+            file,
+            heartbeat: beating.map(|file| Heartbeat::begin(file, record.clone(), heartbeat::BEAT)),
+            record,
             owner_file: None,
             warning: None,
         })
@@ -95,7 +109,9 @@ impl Lock {
             shown.display()
         );
         Ok(Lock {
-            _file: file,
+            file,
+            record,
+            heartbeat: None,
             owner_file: Some(path),
             warning: Some(warning),
         })
@@ -104,6 +120,11 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        let beat = self.heartbeat.take().is_some();
+        if beat && disk::content(&self.file).is_ok_and(|now| now == self.record) {
+            // Nobody on another machine is to wait for a heart that has stopped.
+            let _ = disk::overwrite(&self.file, "");
+        }
         if let Some(path) = &self.owner_file {
             // If it stays, the next one finds that its owner is gone.
             let _ = disk::remove_small(path);
@@ -140,6 +161,13 @@ pub(super) fn holder(private_directory: &Path) -> Option<Owner> {
     }
     let file = disk::open_existing(&lock_path(private_directory)).ok()?;
     is_locked(file.as_raw_fd()).then(|| read_owner(&file))
+}
+
+/// Who has the run on another machine, where the lock that has just been taken reaches only this one: the record is
+/// another machine's, and was touched a short time ago.
+fn living_elsewhere(file: &File, private_directory: &Path) -> Option<Owner> {
+    let owner = Owner::from_record(&disk::content(file).ok()?)?;
+    (owner.is_on_another_machine() && heartbeat::is_fresh(file, private_directory)).then_some(owner)
 }
 
 fn owner_path(private_directory: &Path) -> PathBuf {
@@ -245,6 +273,73 @@ mod tests {
         let mut owner = Owner::this_process();
         change(&mut owner);
         std::fs::write(owner_path(home.path()), owner.to_record()).unwrap();
+    }
+
+    /// Leaves the record of an owner on another machine in the lock's file, touched so many seconds ago.
+    fn leave_record(home: &TempDir, seconds: u64, change: impl FnOnce(&mut Owner)) {
+        let mut owner = Owner::this_process();
+        change(&mut owner);
+        let path = lock_path(home.path());
+        std::fs::write(&path, owner.to_record()).unwrap();
+        let at = std::time::SystemTime::now() - Duration::from_secs(seconds);
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(at)
+            .unwrap();
+    }
+
+    fn take(home: &TempDir, doubt: Doubt) -> Result<Lock, StateError> {
+        Lock::take(home.path(), Path::new("state"), doubt)
+    }
+
+    fn elsewhere(owner: &mut Owner) {
+        (owner.host, owner.boot_id) = ("node9".into(), "another".into());
+    }
+
+    #[test]
+    fn where_locks_reach_one_machine_only_an_owner_on_another_is_respected_as_long_as_its_heart_beats() {
+        let home = TempDir::new().unwrap();
+        leave_record(&home, 30, elsewhere);
+        for doubt in [Doubt::Respect, Doubt::TakeOver] {
+            match take(&home, doubt) {
+                Err(StateError::Locked { owner, .. }) => assert_eq!(owner.host, "node9"),
+                other => panic!("{other:?}"),
+            }
+        }
+        leave_record(&home, 61, elsewhere);
+        let lock = take(&home, Doubt::Respect).unwrap();
+        assert!(lock.heartbeat.is_some());
+    }
+
+    #[test]
+    fn a_record_of_this_machine_is_no_obstacle_to_one_who_got_the_lock() {
+        let here: [fn(&mut Owner); 3] = [
+            |owner| owner.pid = 999_999_999,
+            // After the machine was started again.
+            |owner| owner.boot_id = "before".into(),
+            // In a container.
+            |owner| owner.host = "another name of it".into(),
+        ];
+        for change in here {
+            let home = TempDir::new().unwrap();
+            leave_record(&home, 0, change);
+            take(&home, Doubt::Respect).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_leaves_no_record_that_another_machine_would_wait_for() {
+        let home = TempDir::new().unwrap();
+        let lock = take(&home, Doubt::Respect).unwrap();
+        drop(lock);
+        assert_eq!(std::fs::read_to_string(lock_path(home.path())).unwrap(), "");
+        let lock = take(&home, Doubt::Respect).unwrap();
+        leave_record(&home, 0, elsewhere);
+        drop(lock);
+        // Another machine has it now.
+        assert!(matches!(take(&home, Doubt::Respect), Err(StateError::Locked { .. })));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod disk;
 mod document;
 mod error;
 mod event;
+mod heartbeat;
 mod history;
 mod inspect;
 mod journal;
@@ -46,7 +47,7 @@ pub use look::{exists, holder, private_directory, read, release};
 pub use model::State;
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
-pub use store::Store;
+pub use store::{Maker, Store, Uncommitted, Underway};
 
 #[cfg(test)]
 mod tests;

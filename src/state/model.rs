@@ -3,10 +3,14 @@
 //! No text of the file, no disk. A value is the text that stands after the `=`; [`super::value`] turns it into
 //! a typed value and back.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::event::Change;
 use super::status::PhaseStatus;
+
+/// Texts by name, in order. Opening a run of 100,000 phases looks some half a million names up.
+type Keys<T> = IndexMap<String, T, RandomState>;
 
 /// What is known about a run. Sections and keys keep the order they have in the file; setting a key costs the same
 /// however many there are. Two states are equal when they hold the same values, whatever their order.
@@ -14,7 +18,7 @@ use super::status::PhaseStatus;
 /// Keys that stand before any section header belong to the section with the empty name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    sections: IndexMap<String, IndexMap<String, String>>,
+    sections: Keys<Keys<String>>,
 }
 
 impl State {
@@ -74,6 +78,50 @@ impl State {
         }
     }
 
+    /// Applies changes so that they can be taken back.
+    pub(super) fn try_out(&mut self, changes: &[Change]) -> Vec<Undo> {
+        let mut undo = Vec::with_capacity(changes.len());
+        for change in changes {
+            let keys = self.sections.get(&change.section);
+            undo.push(Undo {
+                section: change.section.clone(),
+                key: change.key.clone(),
+                had_section: keys.is_some(),
+                old: keys
+                    .and_then(|keys| keys.get_full(&change.key))
+                    .map(|(place, _, value)| (place, value.clone())),
+            });
+            self.apply(change);
+        }
+        undo
+    }
+
+    /// Takes back what was tried out last, to the order of the keys.
+    pub(super) fn take_back(&mut self, undo: Vec<Undo>) {
+        for Undo {
+            section,
+            key,
+            had_section,
+            old,
+        } in undo.into_iter().rev()
+        {
+            if let Some((place, value)) = old {
+                let keys = self.open_section(&section);
+                if keys.contains_key(&key) {
+                    keys.insert(key, value);
+                } else {
+                    keys.shift_insert(place, key, value);
+                }
+            } else if had_section {
+                if let Some(keys) = self.sections.get_mut(&section) {
+                    keys.shift_remove(&key);
+                }
+            } else {
+                self.sections.shift_remove(&section);
+            }
+        }
+    }
+
     /// Sets a value, as [`State::apply`] does, taking the texts over.
     pub(super) fn put(&mut self, section: String, key: String, value: String) {
         if let Some(keys) = self.sections.get_mut(&section) {
@@ -84,13 +132,23 @@ impl State {
     }
 
     /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
-    pub(super) fn open_section(&mut self, name: &str) -> &mut IndexMap<String, String> {
+    pub(super) fn open_section(&mut self, name: &str) -> &mut Keys<String> {
         if !self.sections.contains_key(name) {
             let place = if name.is_empty() { 0 } else { self.sections.len() };
-            self.sections.shift_insert(place, name.to_owned(), IndexMap::new());
+            self.sections.shift_insert(place, name.to_owned(), Keys::default());
         }
         &mut self.sections[name]
     }
+}
+
+/// How one key was before a change that is tried out.
+#[derive(Debug)]
+pub(super) struct Undo {
+    section: String,
+    key: String,
+    had_section: bool,
+    /// Its place among the keys of its section, and its value.
+    old: Option<(usize, String)>,
 }
 
 #[cfg(test)]
@@ -145,5 +203,33 @@ mod tests {
         assert_eq!(state.phase("train"), Some(PhaseStatus::Completed));
         assert_eq!(state.phase("other"), None);
         assert_eq!(state.phases().collect::<Vec<_>>(), [("train", PhaseStatus::Completed)]);
+    }
+
+    #[test]
+    fn what_is_tried_out_is_taken_back_to_the_order_of_keys_and_sections() {
+        let before = [("a", "x", Some("1")), ("a", "y", Some("2")), ("b", "z", Some("3"))];
+        let mut tried = state(&before);
+        let change = |section: &str, key: &str, value: Option<&str>| Change {
+            section: section.to_owned(),
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let undo = tried.try_out(&[
+            change("a", "x", None),
+            change("a", "x", Some("4")),
+            change("a", "w", Some("5")),
+            change("new", "v", Some("6")),
+            change("b", "z", Some("7")),
+            change("", "top", Some("8")),
+            change("none", "u", None),
+        ]);
+        assert_eq!(tried.get("a", "x"), Some("4"));
+        tried.take_back(undo);
+        let listed = |state: &State| {
+            let keys = |name: &str| state.section(name).map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+            let sections = state.sections().map(|name| (name.to_owned(), keys(name)));
+            sections.collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&tried), listed(&state(&before)));
     }
 }

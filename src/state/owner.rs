@@ -57,6 +57,12 @@ impl Owner {
         Some(start_time(&stat) != Some(self.start_time))
     }
 
+    /// Whether this is a process of another machine, whatever the names are: containers have their own.
+    pub(super) fn is_on_another_machine(&self) -> bool {
+        let here = Owner::this_process();
+        self.host != here.host && self.boot_id != here.boot_id
+    }
+
     /// The record's text: one `name=value` a line.
     pub(super) fn to_record(&self) -> String {
         let one_line = |text: &str| text.replace(char::is_control, " ");

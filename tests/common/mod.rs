@@ -21,6 +21,8 @@ use assert_fs::TempDir;
 /// A scratch directory in which jumar is run.
 pub struct Workplace {
     directory: TempDir,
+    /// What jumar and others leave in the directory for temporary files goes with the test, too.
+    temporary: TempDir,
     environment: Vec<(String, String)>,
 }
 
@@ -39,6 +41,7 @@ impl Workplace {
     pub fn new() -> Workplace {
         Workplace {
             directory: TempDir::new().expect("a temporary directory"),
+            temporary: TempDir::new().expect("a temporary directory"),
             environment: vec![],
         }
     }
@@ -52,6 +55,11 @@ impl Workplace {
     /// The directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The directory for temporary files that programs are told of.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
     }
 
     /// Writes a file, making the directories above it.
@@ -84,12 +92,12 @@ impl Workplace {
     pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.path()).env_clear().stdin(Stdio::null());
-        for name in ["PATH", "HOME", "LANG", "TMPDIR"] {
+        for name in ["PATH", "HOME", "LANG"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        command.env("TZ", "UTC");
+        command.env("TZ", "UTC").env("TMPDIR", self.temporary.path());
         // Whoever runs the tests in the background ignores interrupts, and jumar would go on ignoring them.
         // SAFETY: signal(2) may be called between fork and exec.
         unsafe {

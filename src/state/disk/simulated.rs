@@ -66,6 +66,9 @@ struct World {
     durable: BTreeMap<PathBuf, Node>,
     unsynced: Vec<Vec<(PathBuf, Option<Node>)>>,
     operations: usize,
+    /// How often a segment of the journal was appended to, and synced.
+    appends: usize,
+    syncs: usize,
     crash_at: Option<usize>,
     failing: Option<Failing>,
     mutant: Option<Mutant>,
@@ -123,12 +126,23 @@ impl SimDisk {
         self.world().operations
     }
 
+    /// How often a segment of the journal was appended to, and synced.
+    pub(in crate::state) fn appends_and_syncs(&self) -> (usize, usize) {
+        let world = self.world();
+        (world.appends, world.syncs)
+    }
+
     pub(in crate::state) fn crash_at(&self, operation: usize) {
         self.world().crash_at = Some(operation);
     }
 
     pub(in crate::state) fn fail(&self, failing: Failing) {
         self.world().failing = Some(failing);
+    }
+
+    /// Works again from now on.
+    pub(in crate::state) fn mend(&self) {
+        self.world().failing = None;
     }
 
     pub(in crate::state) fn plant(&self, mutant: Option<Mutant>) {

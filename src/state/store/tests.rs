@@ -3,6 +3,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use assert_fs::TempDir;
 
+use super::super::event::Event;
+use super::super::look::read_at;
+use super::super::page::Page;
 use super::super::status::PhaseStatus;
 use super::super::{holder, read};
 use super::*;
@@ -11,6 +14,7 @@ mod edits;
 mod failures;
 mod pace;
 mod simulation;
+mod together;
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {

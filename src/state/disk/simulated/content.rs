@@ -19,6 +19,14 @@ pub(super) enum Piece {
     Truncate,
 }
 
+/// Where an append may be torn. Of a few lines that are written at once any number may be there.
+fn cuts(data: &[u8]) -> Vec<usize> {
+    let mut cuts = vec![1, data.len() / 2, data.len().saturating_sub(1)];
+    let ends = data.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    cuts.extend(ends.map(|(end, _)| end + 1).filter(|end| *end < data.len()).take(4));
+    cuts
+}
+
 impl File {
     /// All that a loss of power may leave of it.
     pub(super) fn variants(&self) -> Vec<Vec<u8>> {
@@ -26,7 +34,7 @@ impl File {
         for count in 1..=self.pending.len() {
             let before = self.image(count - 1, None);
             if let Piece::Append(data) = &self.pending[count - 1] {
-                for cut in [1, data.len() / 2, data.len().saturating_sub(1)] {
+                for cut in cuts(data) {
                     let mut torn = before.clone();
                     torn.extend(&data[..cut.min(data.len())]);
                     all.push(torn.clone());

@@ -168,6 +168,7 @@ impl Appending for SimFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.disk.operate() {
             Ok(mut world) => {
+                world.appends += usize::from(is_segment(&self.path));
                 // What the ballast holds is of no interest, and there is much of it.
                 let bytes = if self.path.ends_with("ballast") { b"x" } else { bytes };
                 world.files[self.id].append(bytes);
@@ -187,6 +188,7 @@ impl Appending for SimFile {
         let operated = self.disk.operate().map(drop);
         let mut world = self.disk.world();
         let mutant = world.mutant;
+        world.syncs += usize::from(is_segment(&self.path));
         let powerless = world.crash_at.is_some_and(|at| world.operations > at);
         let file = &mut world.files[self.id];
         let is_segment = is_segment(&self.path);

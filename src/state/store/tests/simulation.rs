@@ -14,7 +14,7 @@ const REMARK: &str = "# a remark of mine";
 const PHASES_RUN: [&str; 3] = ["a", "b", "c"];
 /// What a run begins from.
 const BASH: &str = "# a remark of mine\n[metadata]\nversion=3.1.0\n\n[phases]\na=pending\nb=pending\nc=pending\nother=pending\n\n\
-                    [steps]\na/one=1\nb/one=1\nc/one=1\n";
+                    [steps]\na/one=1\nb/one=1\nc/one=1\nother/one=1\n";
 
 fn file() -> &'static Path {
     Path::new(FILE)
@@ -42,28 +42,53 @@ struct Done {
     states: Vec<State>,
 }
 
-/// Runs the phases; each begins by forgetting its steps, unsynced, and ends with a completion.
-fn host(disk: &SimDisk, phases: &[&'static str], done: &mut Done) -> Result<(), StateError> {
+/// Runs the phases one after the other.
+fn host(disk: &SimDisk, done: &mut Done) -> Result<(), StateError> {
+    run(disk, &PHASES_RUN.map(|name| vec![name]), done)
+}
+
+/// Runs phases side by side, so that they begin together and complete together.
+fn host_of_many(disk: &SimDisk, done: &mut Done) -> Result<(), StateError> {
+    run(disk, &[PHASES_RUN.to_vec()], done)
+}
+
+/// Runs the phases, those of a group together; each begins by forgetting its steps, unsynced, and ends with a
+/// completion.
+fn run(disk: &SimDisk, groups: &[Vec<&'static str>], done: &mut Done) -> Result<(), StateError> {
     let mut store = open(disk)?;
     done.states.push(store.state().clone());
-    for &name in phases {
+    for group in groups {
         disk.advance(Duration::from_millis(250));
-        let begun = phase(name, "in_progress")
-            .remove("steps", format!("{name}/one"))
-            .unsynced();
-        store.commit(begun)?;
-        done.states.push(store.state().clone());
+        let begun = |name: &&str| {
+            phase(name, "in_progress")
+                .remove("steps", format!("{name}/one"))
+                .unsynced()
+        };
+        together(&mut store, group.iter().map(begun).collect(), done)?;
         disk.advance(Duration::from_millis(250));
-        done.attempted.push(name);
-        let completed = phase(name, "completed").set("checkpoints", "checkpoint_path", name);
-        let mut expected = store.state().clone();
-        completed.changes.iter().for_each(|change| expected.apply(change));
-        done.states.push(expected);
-        store.commit(completed)?;
-        done.acknowledged.push(name);
+        done.attempted.extend(group);
+        let completed = |name: &&'static str| phase(name, "completed").set("checkpoints", "checkpoint_path", *name);
+        together(&mut store, group.iter().map(completed).collect(), done)?;
+        done.acknowledged.extend(group);
         done.states.drain(..done.states.len() - 1);
     }
     Ok(())
+}
+
+/// Commits events together. Until they are acknowledged any number of them may be there.
+fn together(store: &mut Store, events: Vec<Event>, done: &mut Done) -> Result<(), StateError> {
+    let mut expected = store.state().clone();
+    for event in &events {
+        event.changes.iter().for_each(|change| expected.apply(change));
+        done.states.push(expected.clone());
+    }
+    let makers = events
+        .into_iter()
+        .map(|event| Box::new(move |_: &State| event) as Maker);
+    let answers = store.commit_together(makers.collect());
+    answers
+        .into_iter()
+        .try_for_each(|answer| answer.map_err(|uncommitted| uncommitted.error))
 }
 
 /// Opens what is there and checks the laws.
@@ -97,6 +122,9 @@ fn check(disk: &SimDisk, done: &Done, has_remark: bool) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Runs the phases on a disk.
+type Host = fn(&SimDisk, &mut Done) -> Result<(), StateError>;
 
 /// A start: how the disk looks before the host comes, and whether the user's remark has to survive.
 type Start = (&'static str, fn() -> SimDisk, bool);
@@ -159,7 +187,7 @@ const STARTS: [Start; 7] = [
 
 /// Loses power before every operation of a host, and of the host after it; returns the number of disks, or the
 /// first that broke a law.
-fn lose_power_everywhere(start: Start, mutant: Option<Mutant>, disks_each: usize) -> Result<usize, String> {
+fn lose_power_everywhere(host: Host, start: Start, mutant: Option<Mutant>, disks_each: usize) -> Result<usize, String> {
     let (name, make, has_remark) = start;
     let mut chance = Chance(0x5eed);
     let mut count = 0;
@@ -169,7 +197,7 @@ fn lose_power_everywhere(start: Start, mutant: Option<Mutant>, disks_each: usize
         let from = disk.operations();
         disk.crash_at(from + crash);
         let mut done = Done::default();
-        if host(&disk, &PHASES_RUN, &mut done).is_ok() && disk.operations() <= from + crash {
+        if host(&disk, &mut done).is_ok() && disk.operations() <= from + crash {
             return Ok(count);
         }
         for (index, mut after) in disk.after_power_loss(&mut chance, disks_each).into_iter().enumerate() {
@@ -192,7 +220,15 @@ fn lose_power_everywhere(start: Start, mutant: Option<Mutant>, disks_each: usize
 #[test]
 fn a_loss_of_power_at_any_operation_loses_nothing_that_was_acknowledged() {
     for start in STARTS {
-        let count = lose_power_everywhere(start, None, 8).unwrap();
+        let count = lose_power_everywhere(host, start, None, 8).unwrap();
+        assert!(count > 400, "{}: only {count} disks", start.0);
+    }
+}
+
+#[test]
+fn a_loss_of_power_between_the_records_of_completions_that_come_together_loses_nothing_that_was_acknowledged() {
+    for start in [STARTS[0], STARTS[1], STARTS[3]] {
+        let count = lose_power_everywhere(host_of_many, start, None, 24).unwrap();
         assert!(count > 400, "{}: only {count} disks", start.0);
     }
 }
@@ -203,23 +239,25 @@ fn a_loss_of_power_at_any_operation_loses_nothing_that_was_acknowledged() {
 fn power_errors_and_saves_lose_nothing_in_very_many_ways() {
     let mut all = 0;
     for start in STARTS {
-        let disks = lose_power_everywhere(start, None, 1000).unwrap();
-        let disk = start.1();
-        let from = disk.operations();
-        host(&disk, &PHASES_RUN, &mut Done::default()).unwrap();
-        let points = disk.operations() - from;
-        println!("{}: {points} crash points, {disks} disks, none lost", start.0);
-        all += disks;
+        for host in [host as Host, host_of_many] {
+            let disks = lose_power_everywhere(host, start, None, 1000).unwrap();
+            let disk = start.1();
+            let from = disk.operations();
+            host(&disk, &mut Done::default()).unwrap();
+            let points = disk.operations() - from;
+            println!("{}: {points} crash points, {disks} disks, none lost", start.0);
+            all += disks;
+        }
     }
     println!("power: {all} disks, none lost");
-    let failed = fail_everywhere(None, 1).unwrap();
+    let failed = fail_everywhere(host, None, 1).unwrap() + fail_everywhere(host_of_many, None, 1).unwrap();
     println!("errors: {failed} disks, none lost");
     let saves = save_everywhere(None, &STYLES, 1).unwrap();
     println!("saves: {saves} interleavings, none lost");
 }
 
 /// Fails at every operation, once, twice and for good, and loses power some operations later.
-fn fail_everywhere(mutant: Option<Mutant>, step: usize) -> Result<usize, String> {
+fn fail_everywhere(host: Host, mutant: Option<Mutant>, step: usize) -> Result<usize, String> {
     let mut chance = Chance(0xe44);
     let mut count = 0;
     for error in [libc::EIO, libc::ENOSPC, libc::EROFS] {
@@ -239,7 +277,7 @@ fn fail_everywhere(mutant: Option<Mutant>, step: usize) -> Result<usize, String>
                     disk.crash_at(begin + from + width + later);
                 }
                 let mut done = Done::default();
-                let _ = host(&disk, &PHASES_RUN, &mut done);
+                let _ = host(&disk, &mut done);
                 if disk.operations() < begin + from {
                     break;
                 }
@@ -258,8 +296,10 @@ fn fail_everywhere(mutant: Option<Mutant>, step: usize) -> Result<usize, String>
 
 #[test]
 fn an_error_at_any_operation_loses_nothing_that_was_acknowledged() {
-    let count = fail_everywhere(None, 1).unwrap();
+    let count = fail_everywhere(host, None, 1).unwrap();
     assert!(count > 1000, "only {count} disks");
+    let count = fail_everywhere(host_of_many, None, 2).unwrap();
+    assert!(count > 400, "only {count} disks");
 }
 
 #[test]
@@ -274,7 +314,7 @@ fn an_error_that_passes_stops_nobody() {
             error: libc::EIO,
         });
         let mut done = Done::default();
-        match host(&disk, &PHASES_RUN, &mut done) {
+        match host(&disk, &mut done) {
             Ok(()) => assert_eq!(done.acknowledged, PHASES_RUN),
             // The first look refuses what it cannot read.
             Err(_) => {
@@ -312,9 +352,11 @@ fn every_fault_that_is_planted_into_the_order_of_writes_breaks_a_law() {
         Mutant::DeleteOldFirst,
         Mutant::ViewBeforeLog,
     ] {
-        must_break(mutant, lose_power_everywhere(STARTS[0], Some(mutant), 32));
+        must_break(mutant, lose_power_everywhere(host, STARTS[0], Some(mutant), 32));
     }
-    must_break(Mutant::RetrySync, fail_everywhere(Some(Mutant::RetrySync), 1));
+    let together = lose_power_everywhere(host_of_many, STARTS[0], Some(Mutant::AckBeforeSync), 32);
+    must_break(Mutant::AckBeforeSync, together);
+    must_break(Mutant::RetrySync, fail_everywhere(host, Some(Mutant::RetrySync), 1));
 }
 
 #[test]
@@ -431,7 +473,7 @@ fn save_everywhere(mutant: Option<Mutant>, styles: &[Style], step: usize) -> Res
     let length = {
         let disk = resumed();
         let from = disk.operations();
-        host(&disk, &PHASES_RUN, &mut Done::default()).unwrap();
+        host(&disk, &mut Done::default()).unwrap();
         disk.operations() - from
     };
     for &style in styles {
@@ -446,7 +488,7 @@ fn save_everywhere(mutant: Option<Mutant>, styles: &[Style], step: usize) -> Res
                     let from = disk.operations();
                     save(&disk, style, from + at - before, from + at, gap);
                     let mut done = Done::default();
-                    let ended = host(&disk, &PHASES_RUN, &mut done);
+                    let ended = host(&disk, &mut done);
                     disk.run_steps();
                     count += 1;
                     let verdict = match ended {
@@ -494,7 +536,7 @@ fn two_hosts_that_no_lock_keeps_apart_lose_nothing() {
     let length = {
         let disk = resumed();
         let from = disk.operations();
-        host(&disk, &PHASES_RUN, &mut Done::default()).unwrap();
+        host(&disk, &mut Done::default()).unwrap();
         disk.operations() - from
     };
     let mut met = 0;
@@ -518,7 +560,7 @@ fn two_hosts_that_no_lock_keeps_apart_lose_nothing() {
                 });
             }
             let mut done = Done::default();
-            let _ = host(&disk, &PHASES_RUN, &mut done);
+            let _ = host(&disk, &mut done);
             disk.run_steps();
             drop(other.lock().unwrap().take());
             if *acknowledged.lock().unwrap() {
@@ -541,7 +583,7 @@ fn a_reader_sees_what_the_next_host_will() {
         let disk = resumed();
         let from = disk.operations();
         disk.crash_at(from + crash);
-        if host(&disk, &PHASES_RUN, &mut Done::default()).is_ok() {
+        if host(&disk, &mut Done::default()).is_ok() {
             break;
         }
         for after in disk.after_power_loss(&mut chance, 4) {
@@ -556,7 +598,7 @@ fn a_reader_sees_what_the_next_host_will() {
 #[test]
 fn the_journal_is_made_anew_from_the_state_file_and_the_state_file_from_the_journal() {
     let disk = resumed();
-    host(&disk, &PHASES_RUN, &mut Done::default()).unwrap();
+    host(&disk, &mut Done::default()).unwrap();
     let before = open(&disk).unwrap().state().clone();
     for path in disk.file_names() {
         if path.starts_with(PRIVATE) && path != Path::new(PRIVATE) {

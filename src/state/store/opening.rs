@@ -1,0 +1,183 @@
+//! How a store comes to be: a run's first event, or what its journal and its state file say.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::disk::{self, Disk, RealDisk, SIZE_LIMIT, failure, unreadable};
+use super::super::error::StateError;
+use super::super::event::Event;
+use super::super::journal::Journal;
+use super::super::lock::{Doubt, Lock};
+use super::super::look::{places, read_at};
+use super::super::model::State;
+use super::super::page::{self, Page};
+use super::super::recovery::{self, Recovered};
+use super::super::view::{Patience, View};
+use super::Store;
+use super::committing::check_event;
+
+/// What stood in the state file when the store was opened.
+enum Found {
+    /// There is no journal: it is the state.
+    Imported(Vec<u8>),
+    /// It is still to be merged with the journal's state.
+    Judged(Vec<u8>, Page),
+}
+
+impl Store {
+    /// Makes the state file, and the directory it is to stand in, and takes the run's lock. `header` becomes the
+    /// comment lines at the top; `first` fills the file. When this returns the state is durable.
+    ///
+    /// # Errors
+    /// [`StateError::AlreadyExists`] when there is a state already, [`StateError::Locked`],
+    /// [`StateError::BadChange`], [`StateError::Io`].
+    pub fn create(state_file: &Path, header: &str, first: Event) -> Result<Store, StateError> {
+        check_event(&first)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        refuse_content(&*disk, state_file, state_file)?;
+        if let Some(directory) = state_file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            disk::create_directory(directory)?;
+        }
+        let file = disk::resolve(state_file).map_err(failure("create", state_file, true))?;
+        let (directory, lock) = take_over(&file, state_file, Doubt::Respect)?;
+        Self::create_on(disk, file, state_file.to_owned(), directory, header, first, Some(lock))
+    }
+
+    pub(super) fn create_on(
+        disk: Arc<dyn Disk>,
+        file: PathBuf,
+        shown: PathBuf,
+        directory: PathBuf,
+        header: &str,
+        first: Event,
+        lock: Option<Lock>,
+    ) -> Result<Store, StateError> {
+        refuse_content(&*disk, &file, &shown)?;
+        let recovered = recovery::recover(&*disk, &directory)?;
+        if recovered.state.is_some() {
+            return Err(StateError::AlreadyExists { path: shown });
+        }
+        let mut store = Self::assemble(disk, file, shown, directory, recovered, State::default(), lock)?;
+        store.skeleton = Some(page::comments(header));
+        let exists = store.disk.mark(store.view.file()).is_ok();
+        store.view.set_known(exists.then(Vec::new));
+        store.commit(first)?;
+        Ok(store)
+    }
+
+    /// Takes the run's lock and reads the state: the journal's, with what was written into the state file since.
+    ///
+    /// # Errors
+    /// Everything [`read`] refuses, [`StateError::Locked`], and [`StateError::Io`] when the lock cannot be made or
+    /// nothing can be written.
+    pub fn open(state_file: &Path) -> Result<Store, StateError> {
+        Self::open_despite(state_file, Doubt::Respect)
+    }
+
+    /// As [`Store::open`], and says what to do where nobody can know whether another host has the run.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StateError::MaybeLocked`].
+    pub fn open_despite(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let (file, private_directory) = places(state_file);
+        // Asked before anything is made beside a file that is not there, or is no state.
+        if disk.mark(&private_directory).is_err() {
+            read_at(&*disk, &file, state_file, &private_directory)?;
+        }
+        let (private_directory, lock) = take_over(&file, state_file, doubt)?;
+        Self::open_on(disk, file, state_file.to_owned(), private_directory, Some(lock))
+    }
+
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        file: PathBuf,
+        shown: PathBuf,
+        directory: PathBuf,
+        lock: Option<Lock>,
+    ) -> Result<Store, StateError> {
+        let mut recovered = recovery::recover(&*disk, &directory)?;
+        let bytes = disk.read(&file, SIZE_LIMIT);
+        let (state, found) = match (recovered.state.take(), bytes) {
+            (None, Ok(bytes)) => (page::import(&bytes, &shown)?, Found::Imported(bytes)),
+            (None, Err(error)) => return Err(unreadable(&*disk, &file, &shown, error)),
+            (Some(state), bytes) => {
+                let bytes = bytes.unwrap_or_default();
+                match page::judge(&bytes, &shown) {
+                    // Whoever opens it is there and can mend it.
+                    Page::Wrong(error) => return Err(error),
+                    page => (state, Found::Judged(bytes, page)),
+                }
+            }
+        };
+        let mut store = Self::assemble(disk, file, shown, directory, recovered, state, lock)?;
+        match found {
+            Found::Imported(bytes) => store.view.set_known(Some(bytes)),
+            Found::Judged(bytes, page) => {
+                store.view.set_judged(bytes, page);
+                store.take_in(Patience::Now)?;
+            }
+        }
+        Ok(store)
+    }
+
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        file: PathBuf,
+        shown: PathBuf,
+        private_directory: PathBuf,
+        mut recovered: Recovered,
+        mut state: State,
+        lock: Option<Lock>,
+    ) -> Result<Store, StateError> {
+        let joined = recovered.joined_changes(&state);
+        let mut notes: Vec<String> = lock.iter().flat_map(|lock| lock.warning.clone()).collect();
+        notes.append(&mut recovered.notes);
+        let begun = Journal::begin(
+            Arc::clone(&disk),
+            private_directory.clone(),
+            recovered.present,
+            recovered.seq,
+            &state,
+            &joined,
+        );
+        let journal = begun.map_err(failure("write the journal in", &private_directory, true))?;
+        joined.iter().for_each(|change| state.apply(change));
+        let view = View::new(Arc::clone(&disk), file, shown.clone(), private_directory.clone());
+        Ok(Store {
+            disk,
+            shown,
+            private_directory,
+            state,
+            journal,
+            view,
+            skeleton: None,
+            stale: true,
+            running: HashSet::new(),
+            is_underway: false,
+            notes,
+            trouble: None,
+            _lock: lock,
+        })
+    }
+}
+
+fn refuse_content(disk: &dyn Disk, file: &Path, shown: &Path) -> Result<(), StateError> {
+    match disk
+        .read(file, SIZE_LIMIT)
+        .map_err(|error| unreadable(disk, file, shown, error))
+    {
+        Err(StateError::NotFound { .. }) => Ok(()),
+        Ok(bytes) if bytes.is_empty() => Ok(()),
+        Ok(_) => Err(StateError::AlreadyExists { path: shown.to_owned() }),
+        Err(error) => Err(error),
+    }
+}
+
+fn take_over(file: &Path, shown: &Path, doubt: Doubt) -> Result<(PathBuf, Lock), StateError> {
+    let private_directory = disk::private_directory(file);
+    disk::create_directory(&private_directory)?;
+    let lock = Lock::take(&private_directory, shown, doubt)?;
+    Ok((private_directory, lock))
+}
