@@ -239,6 +239,7 @@ fn all_records(state_file: &Path) -> Result<(State, BTreeMap<u64, Record>), Stat
 mod tests {
     use assert_fs::TempDir;
 
+    use super::super::record::Item;
     use super::*;
     use crate::state::PhaseStatus;
 
@@ -282,6 +283,50 @@ mod tests {
         assert!(all[2].by_hand() == Some(ByHand::Outside) && all[3].by_hand().is_none());
         assert_eq!(all[2].changes[0].before.as_deref(), Some("completed"));
         assert_eq!(all[2].changes[0].after.as_deref(), Some("pending"));
+    }
+
+    #[test]
+    fn a_save_is_told_by_what_commands_announced_before_it_and_the_rest_of_it_was_made_outside() {
+        let record = |at_ms: u64, verb: &str, phases: &[&str]| Record {
+            seq: 1,
+            at_ms,
+            verb: verb.to_owned(),
+            items: phases
+                .iter()
+                .map(|name| Item::Change(phase(name, "failed").changes.remove(0)))
+                .collect(),
+        };
+        let announced = || {
+            vec![
+                record(10, "marked by ann", &["superseded"]),
+                record(11, "marked by ann", &["a"]),
+                record(12, "edited with edit by eve", &["b"]),
+                record(90, "marked by ann", &["c"]),
+            ]
+        };
+        for (event, verb) in [
+            (record(20, "edited by bob", &["a"]), "marked by ann"),
+            (
+                record(20, "edited by bob", &["a", "b"]),
+                "marked by ann, edited with edit by eve",
+            ),
+            (
+                record(20, "edited by bob", &["b", "c"]),
+                "edited with edit by eve, edited outside by bob",
+            ),
+            (record(20, "edited by bob", &["c"]), "edited outside by bob"),
+            (record(20, "completed", &["a"]), "completed"),
+        ] {
+            let mut records = [event];
+            say_who(records.iter_mut(), announced());
+            assert_eq!(records[0].verb, verb);
+        }
+        let mut twice = [
+            record(20, "edited by bob", &["b"]),
+            record(30, "edited by bob", &["superseded"]),
+        ];
+        say_who(twice.iter_mut(), announced());
+        assert_eq!(twice[1].verb, "edited outside by bob");
     }
 
     #[test]
