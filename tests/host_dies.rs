@@ -439,6 +439,20 @@ fn the_gpu_of_a_living_command_is_given_to_nobody_else() {
 }
 
 #[test]
+fn the_time_that_a_command_had_run_is_taken_from_its_phases_limit_once() {
+    let workplace = Workplace::new();
+    workplace.write(
+        "work.rhai",
+        r#"phase("work", #{ timeout: "12s" }, || { shell("sleep 4; touch half; sleep 5; touch whole"); });"#,
+    );
+    let mut host = workplace.start(&["run", "work.rhai"]);
+    wait_until("a part of it is done", || workplace.exists("half"));
+    kill(&mut host);
+    workplace.jumar(&["resume"]).code(0);
+    assert!(workplace.exists("whole"));
+}
+
+#[test]
 fn after_a_reboot_the_attempt_simply_runs_again() {
     let workplace = Workplace::new();
     let script = r#"phase("work", || {

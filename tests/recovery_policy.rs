@@ -442,7 +442,8 @@ fn a_host_that_is_killed_while_it_waits_to_retry_has_already_decided() {
     assert_eq!(workplace.read("tries"), "8 none\n");
     workplace.jumar(&["resume"]).code(0);
     assert_eq!(workplace.read("tries"), "8 none\n4 safe\n");
-    for command in [vec!["status"], vec!["explain", "p"]] {
+    let run = workplace.run();
+    for command in [vec!["status"], vec!["explain", &run, "p"]] {
         let said = workplace.jumar(&command).code(0).stdout;
         assert!(said.contains("with batch_size=4, MODE=safe"), "{said}");
     }

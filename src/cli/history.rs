@@ -72,7 +72,7 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
     printer.raw_stdout(&table.render(printer.stdout_width(), printer.stdout_colored()));
     if left_out > 0 {
         printer.info(&format!(
-            "{} that only note where a log begins are left out; `--all` shows them",
+            "left out: {}, only notes of where a log begins; `--all` shows them",
             counted(left_out, "event")
         ));
     }

@@ -295,9 +295,21 @@ impl Attempt {
                 return Ok(None);
             }
         };
+        // A command's limit counts from its beginning; what is left of the phase's time counts from now.
+        let own = watch.limits.own;
+        let left = self.time_left().map(|left| left.saturating_add(entry.age()));
         let command = &Command {
             log: entry.log.clone(),
+            timeout: own.into_iter().chain(left).min(),
             ..command.clone()
+        };
+        let watch = Watch {
+            limits: Limits {
+                phase: self.phase.timeout.filter(|_| command.timeout != own),
+                time: command.timeout,
+                ..watch.limits
+            },
+            ..watch
         };
         if entry.end.is_none() {
             if let Some(Living { pid, .. }) = Living::named(entry.process) {

@@ -51,6 +51,13 @@ pub(super) fn rejoin(
     exit_of(command, end, entry.log_start, stdout).map(Some)
 }
 
+impl Entry {
+    /// How long ago the command began, the time in which nobody looked and the machine was suspended included.
+    pub fn age(&self) -> Duration {
+        Duration::try_from_secs_f64(Beginning::at(self.began).seconds()).unwrap_or_default()
+    }
+}
+
 fn wait_for_end(
     entry: &Entry,
     command: &Command,
@@ -66,7 +73,7 @@ fn wait_for_end(
             leader,
             command_id: entry.id.clone(),
         };
-        let past = Duration::try_from_secs_f64(Beginning::at(entry.began).seconds()).unwrap_or_default();
+        let past = entry.age();
         let too_large = || match &entry.capture {
             Some(path) => Capture::too_large_at(path),
             None => Ok(false),
