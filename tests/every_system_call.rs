@@ -176,7 +176,8 @@ fn check(place: &Workplace, told: &BTreeSet<String>) -> Result<(), String> {
     }
     let before = ran();
     let mut ended = place.jumar(&["resume", "run"]);
-    if told.is_empty() && ended.stderr.contains("run has no .experiment_state") {
+    let is_none = ["run has no .experiment_state", "no run is called `run`"];
+    if told.is_empty() && is_none.iter().any(|words| ended.stderr.contains(words)) {
         // It was harmed before there was a state.
         ended = place.jumar(&["run", "p.rhai", "--run-dir", "run"]);
     }

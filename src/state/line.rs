@@ -44,6 +44,14 @@ pub(super) fn read_line(raw: &str) -> Result<Shape, Trouble> {
         None => Kind::Blank,
         Some('#' | ';') => Kind::Comment,
         Some('[') => return read_header(raw, body).map(Shape::Header),
+        // Of the first line it has been taken off. Elsewhere it cannot be seen, and would make another key of this one.
+        Some(mark @ '\u{feff}') => {
+            return Err(Trouble {
+                span: body.start..body.start + mark.len_utf8(),
+                what: "there is a byte order mark, which cannot be seen, at the beginning of this line".to_owned(),
+                remedy: "delete the line and type it anew".to_owned(),
+            });
+        }
         Some(_) => {
             let Some(equals) = text.find('=') else {
                 return Err(no_equals(text, body));
@@ -300,6 +308,7 @@ mod tests {
         for (raw, part, word) in [
             ("  compelted \n", "compelted", "no `=`"),
             ("=x\n", "=", "no key"),
+            (" \u{feff}x=1\n", "\u{feff}", "byte order mark"),
             ("  = x\n", "=", "no key"),
             ("[phases\r\n", "[phases", "no `]`"),
             ("[]\n", "[]", "no name"),
