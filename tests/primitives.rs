@@ -265,7 +265,7 @@ fn the_value_of_a_phase_is_its_result() {
     for (key, value) in [("acc", "0.5"), ("names", "2"), ("nothing", "true"), ("later", "true")] {
         assert_eq!(workplace.seen(key), value, "{key}");
     }
-    let (_, ended) = failed("phase(\"make\", || 1); phase(\"use\", #{ after: \"make\" }, || result(\"mkae\"));");
+    let (_, ended) = failed("phase(\"make\", || 1); phase(\"use\", #{ after: \"make\" }, || result(\"mk\" + \"ae\"));");
     assert!(
         ended.stderr.contains("no phase is named `mkae`; did you mean `make`?"),
         "{}",

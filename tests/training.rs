@@ -62,7 +62,7 @@ fn a_faulty_complete_when_is_told_and_the_training_goes_on() {
     assert!(
         ended
             .stderr
-            .contains("complete_when of train is at fault itself, its checkpoints are not recorded: it must return true or false, not a whole number"),
+            .contains("complete_when of train is at fault itself, such checkpoints are not recorded: it must return true or false, not a whole number"),
         "{}",
         ended.stderr
     );
