@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use super::Observer;
 use super::ferry::{Ferry, Turn};
@@ -22,7 +23,11 @@ pub struct Ledger {
 
 struct Shared {
     inner: Mutex<Inner>,
+    /// The store came to rest, or a guest has gone.
     changed: Condvar,
+    /// The state file is to be brought up to date sooner than its thread would wake by itself. To wake it for every transition
+    /// would cost more than all else that a transition costs.
+    lagging: Condvar,
 }
 
 enum Inner {
@@ -35,6 +40,8 @@ struct Live {
     closed: bool,
     /// How many wait for the store to be at rest. They go before the next transitions.
     guests: i32,
+    /// When the thread that shows the file wakes by itself; `None` when it sleeps until somebody calls.
+    wakes_at: Option<Instant>,
     observer: Arc<dyn Observer>,
     stop: StopSignal,
 }
@@ -46,6 +53,14 @@ impl Inner {
 
     fn has_guests(&self) -> bool {
         matches!(self, Inner::Live(live) if live.guests > 0)
+    }
+
+    /// Whether the state file is due before the thread that shows it wakes by itself.
+    fn is_late(&self) -> bool {
+        let Inner::Live(live) = self else { return false };
+        live.store
+            .show_in()
+            .is_some_and(|time| live.wakes_at.is_none_or(|at| Instant::now() + time < at))
     }
 
     fn count_guests(&mut self, more: i32) {
@@ -98,12 +113,13 @@ impl Shared {
                 }
                 wait => wait,
             };
+            live.wakes_at = wait.map(|time| Instant::now() + time);
             inner = match wait {
-                Some(time) => match self.changed.wait_timeout(inner, time) {
+                Some(time) => match self.lagging.wait_timeout(inner, time) {
                     Ok((inner, _)) => inner,
                     Err(poisoned) => poisoned.into_inner().0,
                 },
-                None => self.wait(inner),
+                None => self.lagging.wait(inner).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -116,6 +132,7 @@ impl Ledger {
             shared: Arc::new(Shared {
                 inner: Mutex::new(Inner::Draft { state, changes: vec![] }),
                 changed: Condvar::new(),
+                lagging: Condvar::new(),
             }),
             ferry: Ferry::new(),
             shower: Mutex::new(None),
@@ -141,6 +158,7 @@ impl Ledger {
             store,
             closed: false,
             guests: 0,
+            wakes_at: None,
             observer,
             stop,
         }));
@@ -243,9 +261,15 @@ impl Ledger {
                 }
             }
         };
+        let (is_late, has_guests) = (inner.is_late(), inner.has_guests());
         drop(inner);
         let answer = crossing.land(answers);
-        self.shared.changed.notify_all();
+        if has_guests {
+            self.shared.changed.notify_all();
+        }
+        if is_late {
+            self.shared.lagging.notify_one();
+        }
         answer
     }
 
@@ -340,8 +364,7 @@ impl Ledger {
                 notes
             }
         });
-        // The one who shows the file sleeps until something has changed.
-        self.shared.changed.notify_all();
+        self.shared.lagging.notify_one();
         let shower = self.shower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(shower) = shower {
             // If it panicked, the hook has said so.

@@ -25,6 +25,8 @@ const PAUSES: u32 = 3;
 const GRAIN: Duration = Duration::from_millis(50);
 /// How long a replaced file is kept: an editor may have it open.
 const KEPT: Duration = Duration::from_secs(2);
+/// A look at those costs a system call each: this much time passes between two, but for the last look.
+const BETWEEN_LOOKS_AT_KEPT: Duration = Duration::from_millis(50);
 /// Making a text and replacing the file with it takes at most this part of the time …
 const COST_SHARE: u32 = 20;
 /// … and comes no more often than this …
@@ -94,6 +96,7 @@ pub(super) struct View {
     judged: Option<(Vec<u8>, Page)>,
     unclear: Option<Unclear>,
     kept: Vec<Kept>,
+    looked_at_kept: Duration,
     /// When the file was replaced last.
     replaced: Option<Duration>,
     /// The time by which what replacing it has cost so far is no more than its part.
@@ -133,6 +136,7 @@ impl View {
             judged: None,
             unclear: None,
             kept: Vec::new(),
+            looked_at_kept: Duration::ZERO,
             replaced: None,
             worked_off: Duration::ZERO,
             not_before: Duration::ZERO,
@@ -181,8 +185,12 @@ impl View {
     /// # Errors
     /// [`StateError::Unreadable`] and [`StateError::IsDirectory`]: nothing can be said about the content.
     pub(super) fn look(&mut self, patience: Patience) -> Result<Sighting, StateError> {
-        if let Some(late) = self.look_at_kept() {
-            return Ok(late);
+        let now = self.disk.clock();
+        if patience == Patience::Now || now >= self.looked_at_kept + BETWEEN_LOOKS_AT_KEPT {
+            self.looked_at_kept = now;
+            if let Some(late) = self.look_at_kept() {
+                return Ok(late);
+            }
         }
         let mut pauses = 0;
         loop {
