@@ -4,10 +4,11 @@ use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::collect::CHECKPOINT_CONTENTS;
+use super::collect_provenance::{CHANGES_TEXT, MODULE, SCRIPT_TEXT, is_of_modules};
 use super::fact::{Fact, Group, Unit, same};
 use super::lines::LineDiff;
 use super::run_facts::RunFacts;
-use crate::run::Better;
+use crate::run::{Better, ImportedModule};
 
 /// Durations and memory within this part of each other are taken for the same.
 const NOISE: f64 = 0.05;
@@ -71,8 +72,62 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Groups of which some runs have no record, with the positions of those runs. They are not compared.
     pub unrecorded: Vec<(Group, Vec<usize>)>,
-    /// How the scripts of two runs differ, when both kept theirs.
-    pub script: Option<LineDiff>,
+    /// How the texts of two runs differ that both kept: the script, its modules, what was not committed.
+    pub texts: Vec<TextDifference>,
+    /// Whether no run tells which programs its commands ran: nothing is known of their code then.
+    pub blind_outside_scripts: bool,
+}
+
+/// How a text of two runs differs.
+#[derive(Clone, Debug)]
+pub struct TextDifference {
+    /// The name of the fact in [`Group::Code`] whose value is a hash of the text.
+    pub fact: String,
+    /// What the text is: the file's name, or words.
+    pub title: String,
+    /// The lines.
+    pub lines: LineDiff,
+}
+
+/// Compares the texts that two runs kept.
+fn texts(left: &RunFacts, right: &RunFacts) -> Vec<TextDifference> {
+    let mut all = Vec::new();
+    let mut compare = |fact: String, title: &str, left: Option<&str>, right: Option<&str>| {
+        let lines = left.zip(right).map(|(left, right)| LineDiff::new(left, right));
+        all.extend(lines.filter(|lines| !lines.is_empty()).map(|lines| TextDifference {
+            fact,
+            title: title.into(),
+            lines,
+        }));
+    };
+    compare(
+        SCRIPT_TEXT.into(),
+        "script",
+        left.script.as_deref(),
+        right.script.as_deref(),
+    );
+    for module in left.modules.iter().flatten() {
+        let same = |other: &&ImportedModule| other.name == module.name;
+        let other = right.modules.iter().flatten().find(same);
+        let (left, right) = (module.text.as_deref(), other.and_then(|other| other.text.as_deref()));
+        compare(format!("{MODULE}{}", module.name), &module.name, left, right);
+    }
+    let told = |run: &RunFacts| run.uncommitted.as_deref().map(without_index);
+    let (left, right) = (told(left), told(right));
+    compare(
+        CHANGES_TEXT.into(),
+        "uncommitted changes",
+        left.as_deref(),
+        right.as_deref(),
+    );
+    all
+}
+
+/// Git's account of changes without the lines that name its objects.
+fn without_index(text: &str) -> String {
+    text.split_inclusive('\n')
+        .filter(|line| !line.starts_with("index "))
+        .collect()
 }
 
 impl Row {
@@ -189,7 +244,15 @@ impl Comparison {
                 }
                 continue;
             }
-            rows.extend(names(&runs, group).into_iter().map(|name| Row::new(group, name, &runs)));
+            // Runs of older versions kept no modules: that is no difference.
+            let modules = runs.iter().all(|run| run.modules.is_some());
+            let compared = |name: &&str| group != Group::Code || modules || !is_of_modules(name);
+            rows.extend(
+                names(&runs, group)
+                    .into_iter()
+                    .filter(compared)
+                    .map(|name| Row::new(group, name, &runs)),
+            );
         }
         let others = |row: &Row| row.standing == Standing::Differs && row.name != CHECKPOINT_CONTENTS;
         if rows.iter().any(others) {
@@ -199,19 +262,27 @@ impl Comparison {
                 .filter(|row| row.standing == Standing::Differs)
                 .for_each(|row| row.standing = Standing::Noise);
         }
-        let script = match runs.as_slice() {
-            [a, b] if only.is_empty() || only.contains(&Group::Code) => {
-                let texts = a.script.as_ref().zip(b.script.as_ref());
-                texts.map(|(a, b)| LineDiff::new(a, b)).filter(|diff| !diff.is_empty())
-            }
-            _ => None,
+        let code = only.is_empty() || only.contains(&Group::Code);
+        let texts = match runs.as_slice() {
+            [a, b] if code => texts(a, b),
+            _ => vec![],
         };
+        let blind_outside_scripts = code && runs.iter().all(RunFacts::is_blind_outside_scripts);
         Comparison {
             runs,
             rows,
             unrecorded,
-            script,
+            texts,
+            blind_outside_scripts,
         }
+    }
+
+    /// How the text behind a fact differs, where both runs kept it.
+    pub fn text_of(&self, row: &Row) -> Option<&LineDiff> {
+        let mut texts = self.texts.iter();
+        texts
+            .find(|text| row.group == Group::Code && text.fact == row.name)
+            .map(|text| &text.lines)
     }
 
     /// Whether anything differs that is more than noise.

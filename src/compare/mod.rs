@@ -19,7 +19,7 @@ mod run_facts;
 mod words;
 
 pub use collect_provenance::SCRIPT_TEXT;
-pub use comparison::{Change, Comparison, Row, Standing, Verdict};
+pub use comparison::{Change, Comparison, Row, Standing, TextDifference, Verdict};
 pub use estimate::{Estimate, estimate};
 pub use fact::{Fact, Group, Unit};
 pub use lines::{Line, LineDiff, LineKind};

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::fact::{Fact, Group};
 use super::{collect, collect_provenance};
-use crate::run::{Provenance, RunPath, is_interrupted, provenance};
+use crate::run::{
+    ImportedModule, Provenance, RunPath, imported_modules, is_interrupted, provenance, uncommitted_changes,
+};
 use crate::state::value::decode;
 use crate::state::{Moment, PhaseStatus, State, StateError, holder, private_directory, read, read_moment};
 
@@ -80,6 +82,10 @@ pub struct RunFacts {
     pub provenance: Option<Provenance>,
     /// The text of its script, as the run kept it.
     pub script: Option<String>,
+    /// The modules that its script imported; `None` when it recorded none.
+    pub modules: Option<Vec<ImportedModule>>,
+    /// What was not committed when it was last started, as git tells it; empty when nothing was, `None` when that is not known.
+    pub uncommitted: Option<String>,
     pub(super) facts: IndexMap<(Group, String), Fact>,
 }
 
@@ -129,6 +135,14 @@ impl RunFacts {
         script: Option<String>,
     ) -> RunFacts {
         let mut facts = RunFacts {
+            uncommitted: provenance
+                .as_ref()
+                .and_then(|p| p.git.as_ref())
+                .and_then(|git| match git.dirty {
+                    true => uncommitted_changes(&run.state_file, git),
+                    false => Some(String::new()),
+                }),
+            modules: imported_modules(&run.state_file),
             provenance,
             script,
             ..RunFacts::bare(run, state, live)
@@ -153,6 +167,8 @@ impl RunFacts {
             seconds: None,
             provenance: None,
             script: None,
+            modules: None,
+            uncommitted: None,
             facts: IndexMap::new(),
             state,
         }
@@ -211,6 +227,14 @@ impl RunFacts {
             Group::Environment | Group::Machine => self.provenance.is_some(),
             Group::Packages => self.provenance.as_ref().is_some_and(|p| p.python.is_some()),
         }
+    }
+
+    /// Whether jumar made it and nothing tells which programs its commands ran: no commit around it, no `inputs` of a phase.
+    pub(super) fn is_blind_outside_scripts(&self) -> bool {
+        let commit = |p: &Provenance| p.git.is_some();
+        let input =
+            |(group, name, _): (Group, &str, &Fact)| group == Group::Code && name.contains(collect_provenance::READS);
+        self.is_own() && self.provenance.as_ref().is_some_and(|p| !commit(p)) && !self.facts().any(input)
     }
 
     pub(super) fn text(&self, section: &str, key: &str) -> Option<String> {

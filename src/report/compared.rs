@@ -5,7 +5,7 @@ use super::overview::{local, rect};
 use super::reported::Reported;
 use super::timeline::{axis, draw};
 use crate::compare::{
-    Comparison, Group, LineDiff, LineKind, NOTHING, Row, Standing, Verdict, change_in_words, in_words,
+    Comparison, Group, LineKind, NOTHING, Row, Standing, TextDifference, Verdict, change_in_words, in_words,
 };
 use crate::ui::human_duration;
 
@@ -36,6 +36,13 @@ pub(super) fn compared(page: &mut Html, runs: &[Reported]) {
             "p",
             "dim",
             &format!("{} not recorded in {}", group.as_str(), letters.join(", ")),
+        );
+    }
+    if comparison.blind_outside_scripts {
+        page.element(
+            "p",
+            "dim",
+            "the code outside the scripts was not recorded: no git repository, no inputs of a phase",
         );
     }
     timelines(page, runs);
@@ -120,10 +127,10 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
         page.raw("</tr>\n");
     }
     page.raw("</tbody></table></div>\n");
-    if group == Group::Code
-        && let Some(script) = &comparison.script
-    {
-        script_lines(page, script);
+    if group == Group::Code {
+        for text in &comparison.texts {
+            text_lines(page, text);
+        }
     }
     page.raw("</section>\n");
 }
@@ -149,9 +156,10 @@ fn bar(page: &mut Html, row: &Row, position: usize) {
     page.raw("</rect></svg>");
 }
 
-fn script_lines(page: &mut Html, diff: &LineDiff) {
-    page.raw("<h3>The script</h3>\n<pre class=\"lines\">");
-    for line in &diff.lines {
+fn text_lines(page: &mut Html, text: &TextDifference) {
+    page.element("h3", "", &text.title);
+    page.raw("\n<pre class=\"lines\">");
+    for line in &text.lines.lines {
         let (class, sign) = match line.kind {
             LineKind::Place => ("place", ""),
             LineKind::Both => ("both", "  "),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, Overrides};
-use crate::plan::{Fingerprint, Parameters, Plan};
+use crate::plan::{Files, Fingerprint, Parameters, Plan};
 use crate::state::value::{decode, encode};
 use crate::state::{Event, PhaseStatus, State};
 
@@ -74,6 +74,16 @@ pub(super) fn result(state: &State, phase: &str) -> Option<Value> {
 /// What a phase was made from when it completed, or was last accepted.
 pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
     serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
+}
+
+/// The files of `inputs` that completed phases were made from, by phase.
+pub fn recorded_inputs(state: &State) -> impl Iterator<Item = (&str, Files)> {
+    let read = |(key, text): (_, &str)| {
+        let key: &str = key;
+        let print: Fingerprint = serde_json::from_str(text).ok()?;
+        Some((key.strip_suffix(".fingerprint")?, print.inputs))
+    };
+    state.section("fingerprints").filter_map(read)
 }
 
 /// The event, and what the phase was made from.

@@ -5,6 +5,10 @@ use serde_json::Value;
 use crate::compare::{Comparison, Fact, Group, NOTHING, Row, RunFacts, RunStanding, Standing, Verdict, in_words};
 use crate::ui::{Tone, human_duration, paint, visible_line};
 
+/// Said where nothing tells whether the programs that the commands ran were the same.
+const OUTSIDE_NOT_RECORDED: &str = "not recorded: the code outside the scripts (programs that the commands run); a git \
+     repository around the run records it, or `inputs` of a phase";
+
 /// A fact as one line for people; what is not there is a dash.
 pub(in crate::cli) fn shown(fact: Option<&Fact>) -> String {
     fact.map_or_else(|| NOTHING.into(), |fact| visible_line(&in_words(fact)).into_owned())
@@ -116,6 +120,9 @@ pub(super) fn remainder(comparison: &Comparison, width: usize, colored: bool) ->
             letters.join(", "),
             groups.join(", ")
         ));
+    }
+    if comparison.blind_outside_scripts {
+        say(OUTSIDE_NOT_RECORDED);
     }
     text
 }

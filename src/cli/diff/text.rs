@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::layout::{focused, folded, legend, remainder, shown, status_tone, tone, visible_rows};
 use super::lines;
-use crate::compare::{Comparison, Group, Row, SCRIPT_TEXT, Standing, change_in_words};
+use crate::compare::{Comparison, Group, Row, Standing, change_in_words};
 use crate::ui::{Tone, cut_to_width, paint, visible_line};
 
 const INDENT: &str = "  ";
@@ -37,12 +37,12 @@ impl Words {
             name: visible_line(&row.name).into_owned(),
             left: part(0),
             right: part(1),
-            change: match &comparison.script {
-                Some(script) if row.group == Group::Code && row.name == SCRIPT_TEXT => {
-                    let (left, right) = script.counts();
+            change: match comparison.text_of(row) {
+                Some(text) => {
+                    let (left, right) = text.counts();
                     format!("−{left} +{right} lines")
                 }
-                _ => change_in_words(row),
+                None => change_in_words(row),
             },
         }
     }
@@ -118,11 +118,9 @@ pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: 
         text.push_str(&heading(group, &columns, colored));
         for (row, words) in of_group {
             text.push_str(&draw(row, words, &columns, colored));
-        }
-        if group == Group::Code
-            && let Some(script) = &comparison.script
-        {
-            text.push_str(&lines(script, "    ", Some(width), colored));
+            if let Some(diff) = comparison.text_of(row) {
+                text.push_str(&lines(diff, "    ", Some(width), colored));
+            }
         }
         if count > 0 {
             text.push_str(&paint(
