@@ -1,11 +1,11 @@
 //! `jumar report`: a page about one run, or about several compared. It reads; it writes only the file that `-o` names.
 
 use super::args::ReportArguments;
-use super::diff::located;
+use super::diff::{Chosen, located, sort_by};
 use super::error::CliError;
 use super::exit_code;
+use super::moment::locate_moment;
 use crate::report::{Reported, page, to_json};
-use crate::run::locate;
 use crate::ui::Printer;
 
 /// Makes the page.
@@ -16,17 +16,15 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
             .hint("or pass it on: jumar report > report.html"));
     }
     let runs = match arguments.runs.as_slice() {
-        [] => vec![locate(None)?],
-        [one] => vec![locate(Some(one))?],
-        _ => {
-            let chosen = located(&arguments.runs, printer)?;
-            if chosen.iter().any(|(_, moment)| moment.is_some()) {
-                return Err(CliError::usage("a page shows runs as they are: leave out the @N"));
-            }
-            chosen.into_iter().map(|(run, _)| run).collect()
-        }
+        [] => vec![locate_moment(None)?],
+        [one] => vec![locate_moment(Some(one))?],
+        _ => located(&arguments.runs, printer)?,
     };
-    let reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
+    let read = |(run, moment): &Chosen| Reported::at(run, *moment);
+    let mut reported = runs.iter().map(read).collect::<Result<Vec<Reported>, _>>()?;
+    if let Some(key) = &arguments.sort {
+        sort_by(&mut reported, key, |run| &run.facts)?;
+    }
     if arguments.json && arguments.output.is_none() {
         printer.json(&to_json(&reported));
         return Ok(exit_code::DONE);

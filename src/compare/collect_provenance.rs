@@ -4,7 +4,7 @@ use super::collect::{Found, own_directories, relocated};
 use super::fact::{Fact, Group};
 use super::run_facts::RunFacts;
 use crate::plan::{Files, Mark};
-use crate::run::{Gpu, Provenance, recorded_inputs};
+use crate::run::{Gpu, Provenance, recorded_fingerprints};
 
 /// Variables that belong to the shell or the login a run was started from and say nothing of what it does.
 const ASIDE_VARIABLES: [&str; 15] = [
@@ -126,8 +126,8 @@ fn modules(run: &RunFacts, add: &mut impl FnMut(Group, &str, Fact)) {
 /// The files that phases named as what they are made from. Those that the run made itself differ as other results do.
 fn inputs(run: &RunFacts, add: &mut impl FnMut(Group, &str, Fact)) {
     let own = own_directories(run);
-    for (phase, files) in recorded_inputs(&run.state) {
-        match files {
+    for (phase, print) in recorded_fingerprints(&run.state) {
+        match print.inputs {
             Files::Listed(files) => {
                 let others = |(name, _): &(String, Mark)| !own.iter().any(|own| name.contains(own.as_str()));
                 for (name, Mark(_, _, hash)) in files.into_iter().filter(others) {

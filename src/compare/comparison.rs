@@ -12,8 +12,8 @@ use crate::run::{Better, ImportedModule};
 
 /// Durations and memory within this part of each other are taken for the same.
 const NOISE: f64 = 0.05;
-/// Shorter differences than this, in seconds, are the machine's mood.
-const NOISE_SECONDS: f64 = 0.1;
+/// Shorter differences than this, in seconds, are the machine's mood: starting a Python varies by half of it.
+const NOISE_SECONDS: f64 = 1.0;
 /// Smaller differences than this, in KiB, are the allocator's mood.
 const NOISE_KIB: f64 = 16.0 * 1024.0;
 
@@ -177,19 +177,26 @@ impl Row {
         })
     }
 
-    /// The position of the run that did best; `None` when nobody knows which way is better or all are equal.
-    pub fn best(&self) -> Option<usize> {
-        let better = self.better().filter(|_| self.standing == Standing::Differs)?;
-        let numbers = self
+    /// The positions of the runs that did best: several where they are equal, or differ by no more than noise. Nothing when nobody knows which
+    /// way is better, or when it would be all that have a number.
+    pub fn best(&self) -> Vec<usize> {
+        let Some(better) = self.better().filter(|_| self.standing == Standing::Differs) else {
+            return vec![];
+        };
+        let numbers: Vec<(usize, f64)> = self
             .facts
             .iter()
             .enumerate()
-            .filter_map(|(p, fact)| Some((p, number(fact.as_ref()?)?)));
+            .filter_map(|(p, fact)| Some((p, number(fact.as_ref()?)?)))
+            .collect();
+        let all = numbers.iter().map(|(_, number)| *number);
         let best = match better {
-            Better::Higher => numbers.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))),
-            Better::Lower => numbers.min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0))),
+            Better::Higher => all.fold(f64::NEG_INFINITY, f64::max),
+            Better::Lower => all.fold(f64::INFINITY, f64::min),
         };
-        best.map(|(position, _)| position)
+        let good = |number: f64| number == best || is_within_noise(self.unit(), number.min(best), number.max(best));
+        let found: Vec<usize> = numbers.iter().filter(|(_, n)| good(*n)).map(|(p, _)| *p).collect();
+        if found.len() < numbers.len() { found } else { vec![] }
     }
 }
 
@@ -219,15 +226,20 @@ fn compare(group: Group, facts: &[Option<Fact>]) -> Standing {
 }
 
 fn is_noise(unit: Unit, facts: &[Option<Fact>]) -> bool {
-    let floor = match unit {
-        Unit::Seconds => NOISE_SECONDS,
-        Unit::Kib => NOISE_KIB,
-        Unit::Plain | Unit::Moment => return false,
-    };
     let numbers: Option<Vec<f64>> = facts.iter().map(|fact| number(fact.as_ref()?)).collect();
     let Some(numbers) = numbers else { return false };
     let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
     let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    is_within_noise(unit, least, most)
+}
+
+/// Whether equal runs may differ so much: a difference counts when it is large both in itself and beside the whole.
+fn is_within_noise(unit: Unit, least: f64, most: f64) -> bool {
+    let floor = match unit {
+        Unit::Seconds => NOISE_SECONDS,
+        Unit::Kib => NOISE_KIB,
+        Unit::Plain | Unit::Moment | Unit::ByPhase => return false,
+    };
     most - least < floor || most - least < NOISE * most.abs()
 }
 

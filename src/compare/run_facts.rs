@@ -1,6 +1,6 @@
 //! One run, read for comparing: its state, what was recorded beside it, and the facts in both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -11,7 +11,12 @@ use crate::run::{
     ImportedModule, Provenance, RunPath, imported_modules, is_interrupted, provenance, uncommitted_changes,
 };
 use crate::state::value::decode;
-use crate::state::{Moment, PhaseStatus, State, StateError, holder, private_directory, read, read_moment};
+use crate::state::{Moment, PhaseStatus, State, StateError, history, holder, private_directory, read, read_moment};
+
+/// The verb of the event with which a run is taken up again.
+const RESUMED: &str = "resumed";
+/// How the verbs of events begin that take others back.
+const UNDONE: &str = "undid";
 
 /// How a run as a whole stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,24 @@ pub fn standing(state: &State, live: bool) -> RunStanding {
     if any { found } else { RunStanding::Pending }
 }
 
+/// Whether somebody worked on a run right after a moment, and when that was. It was so unless the next thing that happened, by other
+/// than a person's hand, is that the run was taken up again; after the last one it is as it is now.
+fn was_running(state_file: &Path, moment: Moment) -> Result<(bool, Option<Timestamp>), StateError> {
+    let all = history(state_file)?;
+    let number = match moment {
+        Moment::After(number) => number,
+        Moment::Ago(count) => all.last().map_or(0, |last| last.number).saturating_sub(count),
+    };
+    let at = all.iter().find(|event| event.number >= number).map(|event| event.at);
+    let mut later = all.iter().filter(|event| event.number > number);
+    let next = later.find(|event| !event.is_by_hand() && !event.verb.starts_with(UNDONE));
+    let live = match next {
+        Some(next) => next.verb != RESUMED,
+        None => holder(state_file).is_some(),
+    };
+    Ok((live, at))
+}
+
 /// A run as comparisons see it.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
@@ -72,6 +95,8 @@ pub struct RunFacts {
     pub state: State,
     /// The moment that is meant; `None` for now.
     pub moment: Option<Moment>,
+    /// When that moment was; `None` for now.
+    pub as_of: Option<Timestamp>,
     /// How it stands.
     pub standing: RunStanding,
     /// When it was started first.
@@ -107,13 +132,17 @@ impl RunFacts {
             Some(moment) => read_moment(&run.state_file, moment)?,
             None => read(&run.state_file)?,
         };
-        let live = moment.is_none() && holder(&run.state_file).is_some();
+        let (live, as_of) = match moment {
+            Some(moment) => was_running(&run.state_file, moment)?,
+            None => (holder(&run.state_file).is_some(), None),
+        };
         let kept = private_directory(&run.state_file).join("script.rhai");
         let script = std::fs::read(kept)
             .ok()
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(RunFacts {
             moment,
+            as_of,
             ..RunFacts::new(run, state, live, provenance(&run.state_file).pop(), script)
         })
     }
@@ -162,6 +191,7 @@ impl RunFacts {
             directory: run.directory.clone(),
             state_file: run.state_file.clone(),
             moment: None,
+            as_of: None,
             standing: standing(&state, live),
             started: started.and_then(|s| Timestamp::from_second(s).ok()),
             seconds: None,
@@ -178,23 +208,29 @@ impl RunFacts {
     pub fn name(&self) -> String {
         let file = self.state_file.file_name().unwrap_or_default().to_string_lossy();
         if file != crate::run::STATE_FILE {
-            return file.into_owned();
+            return format!("{file}{}", self.moment_in_words());
         }
         let absolute = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        absolute
+        let name = absolute
             .file_name()
-            .map_or_else(|| absolute.display().to_string(), |n| n.to_string_lossy().into_owned())
+            .map_or_else(|| absolute.display().to_string(), |n| n.to_string_lossy().into_owned());
+        format!("{name}{}", self.moment_in_words())
+    }
+
+    /// `@N` where a moment is meant.
+    fn moment_in_words(&self) -> String {
+        match self.moment {
+            None => String::new(),
+            Some(Moment::After(event)) => format!("@{event}"),
+            Some(Moment::Ago(events)) => format!("@-{events}"),
+        }
     }
 
     /// What a user would type to mean this run.
     pub fn path(&self) -> String {
         let usual = self.state_file.file_name().is_some_and(|n| n == crate::run::STATE_FILE);
         let path = if usual { &self.directory } else { &self.state_file };
-        match self.moment {
-            None => path.display().to_string(),
-            Some(Moment::After(event)) => format!("{}@{event}", path.display()),
-            Some(Moment::Ago(events)) => format!("{}@-{events}", path.display()),
-        }
+        format!("{}{}", path.display(), self.moment_in_words())
     }
 
     /// The facts, by group and name, in the order of the state file.

@@ -104,11 +104,11 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
             let class = format!(
                 "{status} {} {}",
                 if numeric { "n" } else { "code" },
-                if best == Some(position) { "best" } else { "" }
+                if best.contains(&position) { "best" } else { "" }
             );
             page.open_with("td", &[("class", class.trim())]);
             page.text(&text);
-            if best == Some(position) {
+            if best.contains(&position) {
                 page.raw(" <span class=\"star\">★</span>");
             }
             if matches!(group, Group::Metrics | Group::Durations) {
@@ -149,7 +149,11 @@ fn bar(page: &mut Html, row: &Row, position: usize) {
     page.raw("<svg class=\"small\" aria-hidden=\"true\">");
     rect(
         page,
-        if row.best() == Some(position) { "best" } else { "plain" },
+        if row.best().contains(&position) {
+            "best"
+        } else {
+            "plain"
+        },
         (0.0, value / largest * 100.0),
         (0.0, 4.0),
     );

@@ -55,7 +55,7 @@ pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance, uncommitted_changes};
 pub use records::{
-    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, recorded_inputs,
+    Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, recorded_fingerprints,
     recorded_parameters, recorded_results,
 };
 pub use recovery::{Decision, Overrides};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, Overrides};
-use crate::plan::{Files, Fingerprint, Parameters, Plan};
+use crate::plan::{Fingerprint, Parameters, Plan};
 use crate::state::value::{decode, encode};
 use crate::state::{Event, PhaseStatus, State};
 
@@ -76,12 +76,11 @@ pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
     serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
 }
 
-/// The files of `inputs` that completed phases were made from, by phase.
-pub fn recorded_inputs(state: &State) -> impl Iterator<Item = (&str, Files)> {
+/// What completed phases were made from, by phase.
+pub fn recorded_fingerprints(state: &State) -> impl Iterator<Item = (&str, Fingerprint)> {
     let read = |(key, text): (_, &str)| {
         let key: &str = key;
-        let print: Fingerprint = serde_json::from_str(text).ok()?;
-        Some((key.strip_suffix(".fingerprint")?, print.inputs))
+        Some((key.strip_suffix(".fingerprint")?, serde_json::from_str(text).ok()?))
     };
     state.section("fingerprints").filter_map(read)
 }

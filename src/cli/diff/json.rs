@@ -86,7 +86,9 @@ fn row_json(row: &Row) -> Value {
             Verdict::Worse => "worse",
         }));
     } else {
-        object["best"] = json!(row.best());
+        let best = row.best();
+        object["best"] = json!(best.first().filter(|_| best.len() == 1));
+        object["all_best"] = json!(best);
     }
     object
 }

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::layout::{focused, folded, legend, remainder, shown, status_tone, tone, visible_rows};
+use super::layout::{focused, folded, legend, other_entries, remainder, shown, status_tone, tone, visible_rows};
 use super::lines;
 use crate::compare::{Comparison, Group, Row, Standing, change_in_words};
 use crate::ui::{Tone, cut_to_width, paint, visible_line};
@@ -79,7 +79,7 @@ impl Columns {
     }
 
     /// The names' column is as wide in all groups, as long as names are short; the values' as each group needs.
-    fn of(all: &[Words], group: &[(&&Row, &Words)], total: usize) -> Columns {
+    fn of(all: &[Words], group: &[(&&Row, &Words)], heading: &str, total: usize) -> Columns {
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
         let short: Vec<&Words> = group
             .iter()
@@ -94,7 +94,7 @@ impl Columns {
         let change = widest(&mut short.iter().map(|w| w.change_width()));
         let names = short.iter().map(|w| w.name.width());
         let wide = widest(&mut names.filter(|name| columns.behind(*name, change) <= total));
-        columns.name = columns.name.max(wide);
+        columns.name = columns.name.max(wide).max(heading.len().saturating_sub(INDENT.len()));
         columns
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: 
         if of_group.is_empty() {
             continue;
         }
-        let columns = Columns::of(&words, &of_group, width);
+        let columns = Columns::of(&words, &of_group, group.as_str(), width);
         text.push('\n');
         text.push_str(&heading(group, &columns, colored));
         for (row, words) in of_group {
@@ -178,7 +178,17 @@ fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
         return format!("{}\n", line.trim_end());
     }
     let room = columns.total.saturating_sub(2 * INDENT.len() + 2);
-    let (left, right) = focused(&words.left, &words.right, room);
+    let lines = |sign: &'static str, values: Vec<String>, tone| values.into_iter().map(move |v| (sign, v, tone));
+    let shown: Vec<(&str, String, Tone)> = if words.left == words.right {
+        vec![(" ", words.left.clone(), Tone::Plain)]
+    } else if let Some((left, right)) = other_entries(&words.left, &words.right) {
+        lines("-", left, Tone::Bad)
+            .chain(lines("+", right, Tone::Good))
+            .collect()
+    } else {
+        let (left, right) = focused(&words.left, &words.right, room);
+        vec![("-", left, Tone::Bad), ("+", right, Tone::Good)]
+    };
     let mut text = format!(
         "{INDENT}{}",
         cut_to_width(&words.name, columns.total.saturating_sub(INDENT.len()))
@@ -187,7 +197,7 @@ fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
         text.push_str("  ");
         text.push_str(&paint(tone(row), &words.change, colored));
     }
-    for (sign, value, tone) in [("-", left, Tone::Bad), ("+", right, Tone::Good)] {
+    for (sign, value, tone) in shown {
         let line = format!("{sign} {}", cut_to_width(&value, room));
         text.push_str(&format!(
             "\n{INDENT}{INDENT}{}",
