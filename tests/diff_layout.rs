@@ -157,3 +157,24 @@ fn quietly_only_the_exit_code_tells() {
     assert_eq!(place.jumar(&["diff", "-q", "a", "b", "c"]).code(1).stdout, "");
     assert_eq!(place.jumar(&["diff", "-q", "a", "b", "--unified"]).code(1).stdout, "");
 }
+
+#[test]
+fn one_wide_value_does_not_push_the_others_out_of_their_columns() {
+    let place = Workplace::new();
+    for (name, path, epoch) in [("a", "some/where/epoch23/x", 23), ("b", "some/where/epoch1/yz", 1)] {
+        run(
+            &place,
+            name,
+            &format!(
+                "[phases]\na=completed\n[params]\na_name_of_thirty_two_characters_x={epoch}\n[own]\nwidest=\"{path}abcd\"\nepoch={epoch}\n"
+            ),
+        );
+    }
+    let text = place.jumar(&["diff", "a", "b"]).code(1).stdout;
+    let line = text.lines().find(|line| line.contains("own.epoch")).expect("the row");
+    assert_eq!(
+        line.split_whitespace().take(3).collect::<Vec<_>>(),
+        ["own.epoch", "23", "1"],
+        "{text}"
+    );
+}

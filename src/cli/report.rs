@@ -1,11 +1,16 @@
 //! `jumar report`: a page about one run, or about several compared. It reads; it writes only the file that `-o` names.
 
+use jiff::Timestamp;
+
 use super::args::ReportArguments;
 use super::diff::{Chosen, located, sort_by};
 use super::error::CliError;
 use super::exit_code;
 use super::moment::locate_moment;
+use super::status::earlier_runs;
+use crate::compare::{RunStanding, estimate};
 use crate::report::{Reported, page, to_json};
+use crate::state::StateError;
 use crate::ui::Printer;
 
 /// Makes the page.
@@ -20,8 +25,7 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
         [one] => vec![locate_moment(Some(one))?],
         _ => located(&arguments.runs, printer)?,
     };
-    let read = |(run, moment): &Chosen| Reported::at(run, *moment);
-    let mut reported = runs.iter().map(read).collect::<Result<Vec<Reported>, _>>()?;
+    let mut reported = runs.iter().map(reported).collect::<Result<Vec<Reported>, _>>()?;
     if let Some(key) = &arguments.sort {
         sort_by(&mut reported, key, |run| &run.facts)?;
     }
@@ -43,4 +47,15 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
         None => printer.raw_stdout(&text),
     }
     Ok(exit_code::DONE)
+}
+
+/// Reads a run for a page; of one that is on also how long it will take.
+pub(super) fn reported((run, moment): &Chosen) -> Result<Reported, StateError> {
+    let found = Reported::at(run, *moment)?;
+    if moment.is_some() || found.facts.standing != RunStanding::Running {
+        return Ok(found);
+    }
+    let state = &found.facts.state;
+    let rest = estimate(state, &earlier_runs(run, state), Timestamp::now());
+    Ok(found.with_rest(rest))
 }

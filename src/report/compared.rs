@@ -3,11 +3,14 @@
 use super::html::Html;
 use super::overview::{local, rect};
 use super::reported::Reported;
-use super::timeline::{axis, draw};
+use super::timeline::{axis, draw, key};
 use crate::compare::{
     Comparison, Group, LineKind, NOTHING, Row, Standing, TextDifference, Verdict, change_in_words, in_words,
 };
 use crate::ui::human_duration;
+
+/// With more runs than this the page is as wide as the window.
+const MANY: usize = 8;
 
 /// The letter that stands for a run: A, B, … Z, AA, …
 pub(super) fn letter(position: usize) -> String {
@@ -20,7 +23,11 @@ pub(super) fn letter(position: usize) -> String {
 
 pub(super) fn compared(page: &mut Html, runs: &[Reported]) {
     let comparison = Comparison::new(runs.iter().map(|run| run.facts.clone()).collect(), &[]);
-    page.raw("<header>\n");
+    page.raw(if runs.len() > MANY {
+        "<header class=\"many\">\n"
+    } else {
+        "<header>\n"
+    });
     page.element("h1", "", &format!("{} runs compared", runs.len()));
     legend(page, runs);
     page.raw("</header>\n");
@@ -63,7 +70,13 @@ fn legend(page: &mut Html, runs: &[Reported]) {
         })
         .collect();
     page.table(
-        &[("", ""), ("run", ""), ("status", ""), ("work", "n"), ("started", "")],
+        &[
+            ("", ""),
+            ("run", ""),
+            ("status", ""),
+            ("time in phases", "n"),
+            ("started", ""),
+        ],
         &rows,
     );
 }
@@ -81,7 +94,7 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
     page.element("h2", "cap", group.as_str());
     // Columns of the same width in all groups; they scroll where there is no room for them.
     let columns = comparison.runs.len() + usize::from(two);
-    let width = format!("min-width: {}px", 150 + 110 * columns);
+    let width = format!("--columns: {columns}");
     page.raw("\n<div class=\"scroll\">");
     page.open_with("table", &[("class", "diff"), ("style", &width)]);
     page.raw("\n<thead><tr><th></th>");
@@ -95,7 +108,9 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
     });
     for row in rows {
         page.raw("<tr>");
-        page.element("th", "", &row.name);
+        page.raw("<th>");
+        page.breakable(&row.name);
+        page.raw("</th>");
         let best = row.best();
         for (position, fact) in row.facts.iter().enumerate() {
             let text = fact.as_ref().map_or_else(|| NOTHING.into(), in_words);
@@ -196,5 +211,6 @@ fn timelines(page: &mut Html, runs: &[Reported]) {
         page.raw("</h3>\n");
         draw(page, run, &axis);
     }
+    key(page, runs);
     page.raw("</section>\n");
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::span::Span;
-use crate::compare::{RunFacts, RunStanding};
+use crate::compare::{Estimate, RunFacts, RunStanding};
 use crate::run::{Activity, ActivityKind, AttemptOutcome, AttemptRecord, RunPath, activities, attempts};
 use crate::state::{Moment, PhaseStatus, StateError};
 
@@ -18,6 +18,8 @@ pub struct Reported {
     pub(super) attempts: HashMap<String, Vec<AttemptRecord>>,
     pub(super) activities: Vec<Activity>,
     pub(super) now: Timestamp,
+    /// How long it will still take, as earlier runs tell.
+    pub(super) rest: Option<Estimate>,
 }
 
 impl Reported {
@@ -49,7 +51,15 @@ impl Reported {
             attempts,
             activities,
             now,
+            rest: None,
         })
+    }
+
+    /// The same run, of which it is known how long it will still take.
+    #[must_use]
+    pub fn with_rest(mut self, rest: Option<Estimate>) -> Reported {
+        self.rest = rest;
+        self
     }
 
     /// All attempts of a phase, first first.

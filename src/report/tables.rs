@@ -46,7 +46,7 @@ pub(super) fn phases(page: &mut Html, run: &Reported) {
                 },
                 "",
             ),
-            (text(last.and_then(|a| a.seconds).map(human_duration)), ""),
+            (text(time(run, phase)), ""),
             (text(last.and_then(|a| a.cpu).map(human_duration)), ""),
             (
                 text(attempts.iter().filter_map(|a| a.max_rss).max().map(human_bytes_kib)),
@@ -61,6 +61,17 @@ pub(super) fn phases(page: &mut Html, run: &Reported) {
     retried(page, run);
     commands(page, run);
     page.raw("</section>\n");
+}
+
+/// How long the last attempt of a phase took, or is taking.
+fn time(run: &Reported, phase: &str) -> Option<String> {
+    let attempts = run.attempts_of(phase);
+    let last = attempts.last()?;
+    let span = run.span(phase, attempts.len(), last);
+    match last.seconds {
+        Some(seconds) => Some(human_duration(seconds)),
+        None => (!span.open).then(|| format!("{} so far", human_duration(span.seconds()))),
+    }
 }
 
 /// Which parameters an attempt had other than the one before it.

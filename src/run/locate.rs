@@ -149,7 +149,7 @@ fn without_date(name: &str) -> Option<&str> {
     let is_date = |parts: &[&str]| matches!(parts, [_, .., date, time] if digits(date, 8) && digits(time, 6));
     let mut length = name.len();
     if !is_date(&parts) {
-        length -= parts.pop()?.len() + 1;
+        length = length.checked_sub(parts.pop()?.len() + 1)?;
     }
     is_date(&parts).then(|| &name[..length - "_20260101_120000".len()])
 }

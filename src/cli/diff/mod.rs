@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use super::args::DiffArguments;
 use super::error::CliError;
 use super::moment::locate_moment;
+use super::report::reported;
 use super::run_columns::did_you_mean;
 use super::{csv, exit_code};
 use crate::compare::{Comparison, FactName, Group, LineDiff, LineKind, RunFacts, Standing, facts_named};
@@ -212,8 +213,7 @@ fn unsortable(word: &str, found: &[FactName], runs: &[&RunFacts]) -> CliError {
 
 /// The page of `jumar report`, with the exit code of `jumar diff`.
 fn html(runs: &[Chosen], key: Option<&str>, printer: &Printer) -> Result<u8, CliError> {
-    let read = |(run, moment): &Chosen| Reported::at(run, *moment);
-    let mut reported = runs.iter().map(read).collect::<Result<Vec<Reported>, _>>()?;
+    let mut reported = runs.iter().map(reported).collect::<Result<Vec<Reported>, _>>()?;
     if let Some(key) = key {
         sort_by(&mut reported, key, |run| &run.facts)?;
     }

@@ -81,7 +81,7 @@ impl Columns {
     /// The names' column is as wide in all groups, as long as names are short; the values' as each group needs.
     fn of(all: &[Words], group: &[(&&Row, &Words)], heading: &str, total: usize) -> Columns {
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
-        let short: Vec<&Words> = group
+        let mut short: Vec<&Words> = group
             .iter()
             .map(|(_, words)| *words)
             .filter(|words| words.value_width() <= LONGEST_VALUE)
@@ -91,6 +91,15 @@ impl Columns {
             value: widest(&mut short.iter().map(|w| w.value_width())),
             total,
         };
+        // One value that leaves no room for the changes stands on lines of its own, not all the others.
+        short.sort_by_key(|words| words.value_width());
+        while columns.behind(columns.name, widest(&mut short.iter().map(|w| w.change_width()))) > total {
+            short.pop();
+            columns.value = widest(&mut short.iter().map(|w| w.value_width()));
+            if short.is_empty() {
+                break;
+            }
+        }
         let change = widest(&mut short.iter().map(|w| w.change_width()));
         let names = short.iter().map(|w| w.name.width());
         let wide = widest(&mut names.filter(|name| columns.behind(*name, change) <= total));
