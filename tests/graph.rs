@@ -86,3 +86,21 @@ fn programs_get_phases_and_what_they_wait_for() {
     assert_eq!(phases[4]["after"], serde_json::json!(["prepare"]));
     assert_eq!(phases[4]["after_any"], serde_json::json!(["eval_1", "eval_2"]));
 }
+
+#[test]
+fn the_plan_of_a_run_is_drawn_with_the_parameters_it_recorded() {
+    let place = Workplace::new();
+    place.write(
+        "red.rhai",
+        "let n = param(\"n\", 1);\nfor i in 0..n { phase(`p${i}`, || { shell(\"true\"); }); }\n",
+    );
+    place
+        .jumar(&["run", "red.rhai", "-p", "n=3", "--run-dir", "runs/red_one"])
+        .code(0);
+    for asked in ["runs/red_one", "red_one", "runs/red_one/.experiment_state"] {
+        let drawn = place.jumar(&["graph", asked]).code(0).stdout;
+        assert!(drawn.contains("p0") && drawn.contains("p2"), "{drawn}");
+    }
+    let other = place.jumar(&["graph", "runs/red_one", "-p", "n=1"]).code(0).stdout;
+    assert!(!other.contains("p2"), "{other}");
+}

@@ -202,6 +202,10 @@ fn a_run_that_is_on_is_reported_as_running_and_not_disturbed() {
         "s.rhai",
         "phase(\"a\", || { shell(\"touch on; until test -e off; do sleep 0.02; done\"); });",
     );
+    place.write("off", "");
+    place.jumar(&["run", "s.rhai", "--run-dir", "runs/earlier"]).code(0);
+    std::fs::remove_file(place.path().join("off")).expect("taken away");
+    std::fs::remove_file(place.path().join("on")).expect("taken away");
     let mut child = place.start(&["run", "s.rhai", "--run-dir", "runs/live"]);
     common::wait_until("the run is on", || place.exists("on"));
     let before = place.read("runs/live/.experiment_state");
@@ -210,6 +214,8 @@ fn a_run_that_is_on_is_reported_as_running_and_not_disturbed() {
         text.contains("class=\"pill running\"") && text.contains("<rect class=\"running\""),
         "{text}"
     );
+    assert!(text.contains(" so far</td>"), "the phase that is on has a time: {text}");
+    assert!(text.contains("<dt>rest, as earlier runs</dt>"), "{text}");
     assert!(!text.contains("jumar resume"), "{text}");
     assert_eq!(place.read("runs/live/.experiment_state"), before);
     place.write("off", "");
@@ -249,6 +255,37 @@ fn several_runs_are_compared_on_one_page() {
     let without_time = |page: &str| page[..page.find("<footer>").expect("a foot")].to_string();
     assert_eq!(without_time(&of_diff), without_time(&text));
     assert_eq!(text.matches("<details class=\"run\">").count(), 2);
+    let compared = &text[..text.find("<details class=\"run\">").expect("each run")];
+    assert_eq!(
+        compared.matches("<p class=\"key\">").count(),
+        1,
+        "one key for all timelines"
+    );
+}
+
+#[test]
+fn runs_on_a_page_stand_in_the_order_that_was_asked_for_and_names_break_where_their_parts_meet() {
+    let place = Workplace::new();
+    for (name, accuracy) in [("lesser", 0.1), ("greater", 0.9)] {
+        place.write(
+            &format!("runs/{name}/.experiment_state"),
+            &format!("[metadata]\njumar=0.1.0\nstart_time=1\n[phases]\ne=completed\n[metrics]\nevaluation.the_accuracy={accuracy}\n"),
+        );
+    }
+    let text = page(&place, &["lesser", "greater", "--sort", "-evaluation.the_accuracy"]);
+    assert!(text.find("greater") < text.find("lesser"), "{text}");
+    assert!(text.contains("evaluation.<wbr>the_<wbr>accuracy"), "{text}");
+    place
+        .jumar(&["report", "lesser", "greater", "--sort", "nothing"])
+        .code(2);
+}
+
+#[test]
+fn one_command_is_one_command() {
+    let place = Workplace::new();
+    place.write("s.rhai", "phase(\"a\", || { shell(\"true\"); });");
+    place.jumar(&["run", "s.rhai"]).code(0);
+    assert!(page(&place, &[]).contains("<summary>1 command</summary>"));
 }
 
 #[test]

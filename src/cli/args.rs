@@ -277,8 +277,8 @@ pub(super) struct RunsArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct DiffArguments {
-    /// The runs: directories, state files, names or their beginnings; one run is compared with the newest, none: the two
-    /// newest with each other
+    /// The runs: directories, state files, names or their beginnings; one run is compared with the newest (the
+    /// newest with the one before it), none: the two newest with each other
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
     /// Compare only these groups: outcome, metrics, results, durations, resources, failures, attempts, parameters, code,
@@ -316,6 +316,9 @@ pub(super) struct ReportArguments {
     /// Write the page to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Put several runs into the order of this metric, parameter or duration; with a `-` before it, largest first
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true)]
+    pub sort: Option<String>,
     /// What the page tells, in JSON
     #[arg(long)]
     pub json: bool,
@@ -432,8 +435,8 @@ pub(super) struct ReplArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct GraphArguments {
-    /// The script; without it the stock pipeline
-    #[arg(value_name = "SCRIPT")]
+    /// The script, or a run whose script is drawn; without it the stock pipeline
+    #[arg(value_name = "SCRIPT|RUN")]
     pub script: Option<String>,
     /// Draw for Graphviz
     #[arg(long, group = "format")]

@@ -18,9 +18,10 @@ use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Phase, Plan, Provided, RawOption, Selection};
 use crate::run::{
     BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, Session, create_run, locate, preview, recorded_parameters, relocated, reopen_run, take_over,
+    RunDirectory, RunPath, Session, create_run, keep_modules, locate, preview, recorded_parameters, relocated,
+    reopen_run, take_over,
 };
-use crate::script::{Host, ScriptSource};
+use crate::script::{Host, Imports, ScriptSource};
 use crate::state::{PhaseStatus, State, Store, read, value};
 use crate::ui::Printer;
 
@@ -136,6 +137,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         store,
         private: launch.existing.as_ref().map(|e| looked_at(&e.run)),
         how,
+        imports: host.imports(),
         local,
         watcher: Arc::clone(&watcher),
     };
@@ -258,6 +260,7 @@ struct Begun {
     /// Jumar's own directory of a run that is there, for looking only.
     private: Option<PathBuf>,
     how: How,
+    imports: Imports,
     local: Arc<Local>,
     watcher: Arc<Watcher>,
 }
@@ -324,8 +327,10 @@ impl Begun {
             usize::from(self.how.jobs),
             self.how.fail_fast,
         );
+        keep_modules(&directory, &self.imports.so_far());
         let gathering = Gathering::start(session, &self.source.text);
         let walked = conductor.walk(bodies);
+        keep_modules(&directory, &self.imports.so_far());
         gathering.finish();
         Ok(Done::Walked(walked?))
     }

@@ -1,17 +1,23 @@
 //! The columns of `jumar runs --columns`: what each is called and what it says of a run.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::diff::layout::{plain, shown, status_tone};
 use super::error::CliError;
-use crate::compare::{Comparison, Fact, Group, RunFacts, RunStanding, Standing};
+use crate::compare::{Comparison, Fact, FactName, Group, RunFacts, RunStanding, Standing, facts_named};
+use crate::plan::nearest;
 use crate::state::PhaseStatus;
 use crate::ui::{Align, Cell, Table, Tone, cut_to_width, human_duration};
 
 /// Longer values are cut in tables; CSV and JSON have them whole.
 const LONGEST_VALUE: usize = 32;
+
+/// The words for what is no fact.
+const COLUMNS: [&str; 6] = ["run", "status", "started", "phases", "time", "trouble"];
 
 /// A column.
 pub(super) enum Column {
@@ -21,16 +27,17 @@ pub(super) enum Column {
     Phases,
     Time,
     Trouble,
-    /// A fact, by the words that find it in each run.
+    /// A fact under its heading.
     Fact {
         title: String,
-        word: String,
+        name: FactName,
     },
 }
 
 /// The columns that some words mean.
 pub(super) fn columns(words: &[String], runs: &[RunFacts]) -> Result<Vec<Column>, CliError> {
     let mut all = vec![Column::Run];
+    let every: Vec<&RunFacts> = runs.iter().collect();
     for word in words.iter().map(|w| w.trim()) {
         match word {
             "" | "run" => {}
@@ -40,24 +47,46 @@ pub(super) fn columns(words: &[String], runs: &[RunFacts]) -> Result<Vec<Column>
             "time" | "seconds" => all.push(Column::Time),
             "trouble" => all.push(Column::Trouble),
             // A fact goes before a group whose name only begins like it.
-            _ if runs.iter().any(|run| run.lookup(word).is_some()) => {
-                all.push(Column::Fact {
-                    title: word.into(),
-                    word: word.into(),
-                });
-            }
-            _ => match Group::from_word(word) {
-                Some(group) => all.extend(of_group(group, runs)),
-                None if runs.is_empty() => {}
-                None => {
-                    return Err(CliError::usage(format!("--columns: no run has `{word}`")).hint(
-                        "columns are run, status, started, phases, time, trouble, a metric, a parameter, or a group such as metrics or params",
-                    ));
+            _ => match (facts_named(&every, word), Group::from_word(word)) {
+                (found, group) if found.is_empty() => match group {
+                    Some(group) => all.extend(of_group(group, runs)),
+                    None if runs.is_empty() => {}
+                    None => return Err(unknown_column(word, &every)),
+                },
+                (found, _) => {
+                    let single = found.len() == 1;
+                    let title = |name: &FactName| if single { word.into() } else { name.title() };
+                    all.extend(found.into_iter().map(|name| Column::Fact {
+                        title: title(&name),
+                        name,
+                    }));
                 }
             },
         }
     }
     Ok(all)
+}
+
+fn unknown_column(word: &str, runs: &[&RunFacts]) -> CliError {
+    CliError::usage(format!("--columns: no run has `{word}`{}", did_you_mean(word, runs, &COLUMNS))).hint(
+        "columns are run, status, started, phases, time, trouble, a metric, mean(METRIC), a parameter, or a group such as metrics or params",
+    )
+}
+
+/// `; did you mean …?` when a metric, a parameter, a group or one of these words is near to a word, else nothing.
+pub(super) fn did_you_mean(word: &str, runs: &[&RunFacts], others: &[&str]) -> String {
+    let facts = runs.iter().flat_map(|run| run.facts());
+    let facts = facts.filter(|(group, ..)| matches!(group, Group::Metrics | Group::Parameters | Group::Durations));
+    let mut names: Vec<&str> = others.to_vec();
+    for (_, name, _) in facts.filter(|(.., fact)| !fact.aside) {
+        names.push(name);
+        names.extend(name.rsplit_once('.').map(|(_, last)| last));
+    }
+    names.extend(Group::WORDS);
+    match nearest(word, names.into_iter()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    }
 }
 
 /// All facts of a group that differ between the runs; of a single run all there are.
@@ -74,7 +103,7 @@ fn of_group(group: Group, runs: &[RunFacts]) -> Vec<Column> {
         .filter(|row| single || row.standing == Standing::Differs);
     let fact = |name: &String| Column::Fact {
         title: name.clone(),
-        word: format!("{}:{name}", group.as_str()),
+        name: FactName::new(group, name),
     };
     rows.map(|row| fact(&row.name)).collect()
 }
@@ -101,7 +130,7 @@ pub(super) fn usual(runs: &[RunFacts]) -> Vec<Column> {
             }
         }
         let fact = |name: String| Column::Fact {
-            word: format!("{}:{name}", group.as_str()),
+            name: FactName::new(group, name.as_str()),
             title: name,
         };
         all.extend(names.into_iter().map(fact));
@@ -146,9 +175,9 @@ impl Column {
         }
     }
 
-    fn fact<'a>(&self, run: &'a RunFacts) -> Option<&'a Fact> {
-        let Column::Fact { word, .. } = self else { return None };
-        run.lookup(word).map(|(_, _, fact)| fact)
+    fn fact<'a>(&self, run: &'a RunFacts) -> Option<Cow<'a, Fact>> {
+        let Column::Fact { name, .. } = self else { return None };
+        name.of(run)
     }
 
     fn cell(&self, run: &RunFacts) -> Cell {
@@ -163,7 +192,7 @@ impl Column {
             Column::Time => run.seconds.map(human_duration).unwrap_or_default().into(),
             Column::Trouble => Cell::new(trouble(run)).tone(Tone::Dim),
             Column::Fact { .. } => {
-                let text = self.fact(run).map(|fact| shown(Some(fact))).unwrap_or_default();
+                let text = self.fact(run).map(|fact| shown(Some(&fact))).unwrap_or_default();
                 cut_to_width(&text, LONGEST_VALUE).into_owned().into()
             }
         }
@@ -181,14 +210,14 @@ impl Column {
             }
             Column::Time => json!(run.seconds),
             Column::Trouble => json!(trouble(run)),
-            Column::Fact { .. } => json!(self.fact(run).map(|fact| &fact.value)),
+            Column::Fact { .. } => json!(self.fact(run).map(|fact| fact.value.clone())),
         }
     }
 
     /// The same as the field of a CSV file: empty for what is not there.
     pub(super) fn field(&self, run: &RunFacts) -> String {
         match self {
-            Column::Fact { .. } => self.fact(run).map(plain).unwrap_or_default(),
+            Column::Fact { .. } => self.fact(run).map(|fact| plain(&fact)).unwrap_or_default(),
             _ => match self.value(run) {
                 Value::String(text) => text,
                 Value::Null => String::new(),

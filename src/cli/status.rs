@@ -96,7 +96,7 @@ fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
 }
 
 /// The states of the newest other runs of the same script.
-fn earlier_runs(run: &RunPath, state: &State) -> Vec<State> {
+pub(super) fn earlier_runs(run: &RunPath, state: &State) -> Vec<State> {
     let script = text_of(state, "metadata", "script");
     let own = std::fs::canonicalize(&run.state_file).ok();
     let others = all_runs().unwrap_or_default().into_iter().rev();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::collect_parameters::parameters;
 use super::fact::{Fact, Group, Unit};
 use super::run_facts::{RunFacts, RunStanding};
 use crate::run::{AttemptOutcome, Better, Manifest, attempts, checkpoints, metric_directions, recorded_results};
@@ -228,8 +229,8 @@ impl Collector<'_> {
     }
 
     fn parameters(&mut self) {
-        for (name, text) in self.run.state.section("params") {
-            self.add(Group::Parameters, name, Fact::plain(decode(text)));
+        for (name, fact) in parameters(self.run) {
+            self.add(Group::Parameters, name.as_str(), fact);
             let source = self.run.text("param_sources", &format!("{name}.from"));
             let source = source.unwrap_or_else(|| "default".into());
             self.add(Group::Parameters, format!("{name} (from)"), Fact::plain(source).aside());

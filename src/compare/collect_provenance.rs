@@ -3,7 +3,8 @@
 use super::collect::{Found, own_directories, relocated};
 use super::fact::{Fact, Group};
 use super::run_facts::RunFacts;
-use crate::run::{Gpu, Provenance};
+use crate::plan::{Files, Mark};
+use crate::run::{Gpu, Provenance, recorded_fingerprints};
 
 /// Variables that belong to the shell or the login a run was started from and say nothing of what it does.
 const ASIDE_VARIABLES: [&str; 15] = [
@@ -29,6 +30,19 @@ const ASIDE_PREFIXES: [&str; 9] = [
 
 /// The name of the fact that tells two scripts apart: a hash.
 pub const SCRIPT_TEXT: &str = "script's text";
+/// The name of the fact that tells two work trees with uncommitted changes apart: a hash.
+pub(super) const CHANGES_TEXT: &str = "changes' text";
+/// How the names of the facts begin that tell modules apart; the file follows.
+pub(super) const MODULE: &str = "module ";
+/// The name of the fact that tells jumar's own modules apart.
+const OWN_MODULES: &str = "modules of jumar";
+/// Whether a fact of that name tells modules apart.
+pub(super) fn is_of_modules(name: &str) -> bool {
+    name.starts_with(MODULE) || name == OWN_MODULES
+}
+
+/// What stands between a phase and a file of its `inputs`.
+pub(super) const READS: &str = " reads ";
 
 /// Collects what the run recorded of where it comes from.
 pub(super) fn facts(run: &RunFacts) -> Found {
@@ -45,6 +59,8 @@ pub(super) fn facts(run: &RunFacts) -> Found {
     if let Some(version) = run.text("metadata", "jumar") {
         add(Group::Code, "jumar", Fact::plain(version));
     }
+    modules(run, &mut add);
+    inputs(run, &mut add);
     let Some(known) = &run.provenance else { return found };
     code(known, &mut add);
     machine(known, &mut add);
@@ -88,6 +104,44 @@ pub(super) fn facts(run: &RunFacts) -> Found {
     found
 }
 
+fn modules(run: &RunFacts, add: &mut impl FnMut(Group, &str, Fact)) {
+    let Some(modules) = &run.modules else { return };
+    let (users, own): (Vec<_>, Vec<_>) = modules.iter().partition(|module| module.text.is_some());
+    for module in users {
+        add(
+            Group::Code,
+            &format!("{MODULE}{}", module.name),
+            Fact::plain(module.hash.as_str()),
+        );
+    }
+    if !own.is_empty() {
+        let mut hasher = blake3::Hasher::new();
+        for module in own {
+            hasher.update(format!("{}\0{}\n", module.name, module.hash).as_bytes());
+        }
+        add(Group::Code, OWN_MODULES, Fact::plain(&hasher.finalize().to_hex()[..16]));
+    }
+}
+
+/// The files that phases named as what they are made from. Those that the run made itself differ as other results do.
+fn inputs(run: &RunFacts, add: &mut impl FnMut(Group, &str, Fact)) {
+    let own = own_directories(run);
+    for (phase, print) in recorded_fingerprints(&run.state) {
+        match print.inputs {
+            Files::Listed(files) => {
+                let others = |(name, _): &(String, Mark)| !own.iter().any(|own| name.contains(own.as_str()));
+                for (name, Mark(_, _, hash)) in files.into_iter().filter(others) {
+                    add(Group::Code, &format!("{phase}{READS}{name}"), Fact::plain(hash));
+                }
+            }
+            Files::Many { count, hash } => {
+                let all = format!("{hash} of {count} files");
+                add(Group::Code, &format!("{phase}{READS}its inputs"), Fact::plain(all));
+            }
+        }
+    }
+}
+
 fn code(known: &Provenance, add: &mut impl FnMut(Group, &str, Fact)) {
     let Some(git) = &known.git else { return };
     add(Group::Code, "git commit", Fact::plain(git.commit.as_str()));
@@ -100,7 +154,7 @@ fn code(known: &Provenance, add: &mut impl FnMut(Group, &str, Fact)) {
         add(Group::Code, "changed files", Fact::plain(git.changes.clone()));
     }
     if !git.diff_hash.is_empty() {
-        add(Group::Code, "changes' text", Fact::plain(git.diff_hash.as_str()));
+        add(Group::Code, CHANGES_TEXT, Fact::plain(git.diff_hash.as_str()));
     }
 }
 

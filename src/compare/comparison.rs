@@ -4,15 +4,16 @@ use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::collect::CHECKPOINT_CONTENTS;
+use super::collect_provenance::{CHANGES_TEXT, MODULE, SCRIPT_TEXT, is_of_modules};
 use super::fact::{Fact, Group, Unit, same};
 use super::lines::LineDiff;
 use super::run_facts::RunFacts;
-use crate::run::Better;
+use crate::run::{Better, ImportedModule};
 
 /// Durations and memory within this part of each other are taken for the same.
 const NOISE: f64 = 0.05;
-/// Shorter differences than this, in seconds, are the machine's mood.
-const NOISE_SECONDS: f64 = 0.1;
+/// Shorter differences than this, in seconds, are the machine's mood: starting a Python varies by half of it.
+const NOISE_SECONDS: f64 = 1.0;
 /// Smaller differences than this, in KiB, are the allocator's mood.
 const NOISE_KIB: f64 = 16.0 * 1024.0;
 
@@ -71,8 +72,62 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Groups of which some runs have no record, with the positions of those runs. They are not compared.
     pub unrecorded: Vec<(Group, Vec<usize>)>,
-    /// How the scripts of two runs differ, when both kept theirs.
-    pub script: Option<LineDiff>,
+    /// How the texts of two runs differ that both kept: the script, its modules, what was not committed.
+    pub texts: Vec<TextDifference>,
+    /// Whether no run tells which programs its commands ran: nothing is known of their code then.
+    pub blind_outside_scripts: bool,
+}
+
+/// How a text of two runs differs.
+#[derive(Clone, Debug)]
+pub struct TextDifference {
+    /// The name of the fact in [`Group::Code`] whose value is a hash of the text.
+    pub fact: String,
+    /// What the text is: the file's name, or words.
+    pub title: String,
+    /// The lines.
+    pub lines: LineDiff,
+}
+
+/// Compares the texts that two runs kept.
+fn texts(left: &RunFacts, right: &RunFacts) -> Vec<TextDifference> {
+    let mut all = Vec::new();
+    let mut compare = |fact: String, title: &str, left: Option<&str>, right: Option<&str>| {
+        let lines = left.zip(right).map(|(left, right)| LineDiff::new(left, right));
+        all.extend(lines.filter(|lines| !lines.is_empty()).map(|lines| TextDifference {
+            fact,
+            title: title.into(),
+            lines,
+        }));
+    };
+    compare(
+        SCRIPT_TEXT.into(),
+        "script",
+        left.script.as_deref(),
+        right.script.as_deref(),
+    );
+    for module in left.modules.iter().flatten() {
+        let same = |other: &&ImportedModule| other.name == module.name;
+        let other = right.modules.iter().flatten().find(same);
+        let (left, right) = (module.text.as_deref(), other.and_then(|other| other.text.as_deref()));
+        compare(format!("{MODULE}{}", module.name), &module.name, left, right);
+    }
+    let told = |run: &RunFacts| run.uncommitted.as_deref().map(without_index);
+    let (left, right) = (told(left), told(right));
+    compare(
+        CHANGES_TEXT.into(),
+        "uncommitted changes",
+        left.as_deref(),
+        right.as_deref(),
+    );
+    all
+}
+
+/// Git's account of changes without the lines that name its objects.
+fn without_index(text: &str) -> String {
+    text.split_inclusive('\n')
+        .filter(|line| !line.starts_with("index "))
+        .collect()
 }
 
 impl Row {
@@ -122,19 +177,26 @@ impl Row {
         })
     }
 
-    /// The position of the run that did best; `None` when nobody knows which way is better or all are equal.
-    pub fn best(&self) -> Option<usize> {
-        let better = self.better().filter(|_| self.standing == Standing::Differs)?;
-        let numbers = self
+    /// The positions of the runs that did best: several where they are equal, or differ by no more than noise. Nothing when nobody knows which
+    /// way is better, or when it would be all that have a number.
+    pub fn best(&self) -> Vec<usize> {
+        let Some(better) = self.better().filter(|_| self.standing == Standing::Differs) else {
+            return vec![];
+        };
+        let numbers: Vec<(usize, f64)> = self
             .facts
             .iter()
             .enumerate()
-            .filter_map(|(p, fact)| Some((p, number(fact.as_ref()?)?)));
+            .filter_map(|(p, fact)| Some((p, number(fact.as_ref()?)?)))
+            .collect();
+        let all = numbers.iter().map(|(_, number)| *number);
         let best = match better {
-            Better::Higher => numbers.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))),
-            Better::Lower => numbers.min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0))),
+            Better::Higher => all.fold(f64::NEG_INFINITY, f64::max),
+            Better::Lower => all.fold(f64::INFINITY, f64::min),
         };
-        best.map(|(position, _)| position)
+        let good = |number: f64| number == best || is_within_noise(self.unit(), number.min(best), number.max(best));
+        let found: Vec<usize> = numbers.iter().filter(|(_, n)| good(*n)).map(|(p, _)| *p).collect();
+        if found.len() < numbers.len() { found } else { vec![] }
     }
 }
 
@@ -164,15 +226,20 @@ fn compare(group: Group, facts: &[Option<Fact>]) -> Standing {
 }
 
 fn is_noise(unit: Unit, facts: &[Option<Fact>]) -> bool {
-    let floor = match unit {
-        Unit::Seconds => NOISE_SECONDS,
-        Unit::Kib => NOISE_KIB,
-        Unit::Plain | Unit::Moment => return false,
-    };
     let numbers: Option<Vec<f64>> = facts.iter().map(|fact| number(fact.as_ref()?)).collect();
     let Some(numbers) = numbers else { return false };
     let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
     let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    is_within_noise(unit, least, most)
+}
+
+/// Whether equal runs may differ so much: a difference counts when it is large both in itself and beside the whole.
+fn is_within_noise(unit: Unit, least: f64, most: f64) -> bool {
+    let floor = match unit {
+        Unit::Seconds => NOISE_SECONDS,
+        Unit::Kib => NOISE_KIB,
+        Unit::Plain | Unit::Moment | Unit::ByPhase => return false,
+    };
     most - least < floor || most - least < NOISE * most.abs()
 }
 
@@ -189,7 +256,15 @@ impl Comparison {
                 }
                 continue;
             }
-            rows.extend(names(&runs, group).into_iter().map(|name| Row::new(group, name, &runs)));
+            // Runs of older versions kept no modules: that is no difference.
+            let modules = runs.iter().all(|run| run.modules.is_some());
+            let compared = |name: &&str| group != Group::Code || modules || !is_of_modules(name);
+            rows.extend(
+                names(&runs, group)
+                    .into_iter()
+                    .filter(compared)
+                    .map(|name| Row::new(group, name, &runs)),
+            );
         }
         let others = |row: &Row| row.standing == Standing::Differs && row.name != CHECKPOINT_CONTENTS;
         if rows.iter().any(others) {
@@ -199,19 +274,27 @@ impl Comparison {
                 .filter(|row| row.standing == Standing::Differs)
                 .for_each(|row| row.standing = Standing::Noise);
         }
-        let script = match runs.as_slice() {
-            [a, b] if only.is_empty() || only.contains(&Group::Code) => {
-                let texts = a.script.as_ref().zip(b.script.as_ref());
-                texts.map(|(a, b)| LineDiff::new(a, b)).filter(|diff| !diff.is_empty())
-            }
-            _ => None,
+        let code = only.is_empty() || only.contains(&Group::Code);
+        let texts = match runs.as_slice() {
+            [a, b] if code => texts(a, b),
+            _ => vec![],
         };
+        let blind_outside_scripts = code && runs.iter().all(RunFacts::is_blind_outside_scripts);
         Comparison {
             runs,
             rows,
             unrecorded,
-            script,
+            texts,
+            blind_outside_scripts,
         }
+    }
+
+    /// How the text behind a fact differs, where both runs kept it.
+    pub fn text_of(&self, row: &Row) -> Option<&LineDiff> {
+        let mut texts = self.texts.iter();
+        texts
+            .find(|text| row.group == Group::Code && text.fact == row.name)
+            .map(|text| &text.lines)
     }
 
     /// Whether anything differs that is more than noise.

@@ -1,6 +1,6 @@
 //! One thing that is known of a run, and the question it answers.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::run::Better;
 
@@ -76,6 +76,27 @@ impl Group {
         }
     }
 
+    /// The words that people use for groups, their names included.
+    pub const WORDS: [&str; 17] = [
+        "outcome",
+        "metrics",
+        "results",
+        "durations",
+        "resources",
+        "failures",
+        "attempts",
+        "parameters",
+        "code",
+        "environment",
+        "packages",
+        "machine",
+        "checkpoints",
+        "state",
+        "params",
+        "env",
+        "git",
+    ];
+
     /// The group that a word means: its name, the beginning of it (`params`, `env`), or a word people use for it.
     pub fn from_word(word: &str) -> Option<Group> {
         let word = word.trim().to_lowercase();
@@ -104,6 +125,8 @@ pub enum Unit {
     Kib,
     /// A point in time, as text.
     Moment,
+    /// A map: what phases used by their names, and what all others did under `*`.
+    ByPhase,
 }
 
 impl Unit {
@@ -114,6 +137,7 @@ impl Unit {
             Unit::Seconds => Some("seconds"),
             Unit::Kib => Some("KiB"),
             Unit::Moment => Some("time"),
+            Unit::ByPhase => Some("by phase"),
         }
     }
 }
@@ -156,6 +180,14 @@ impl Fact {
         Fact {
             unit: Unit::Kib,
             ..Fact::plain(kib)
+        }
+    }
+
+    /// A value that is not the same in all phases.
+    pub(super) fn by_phase(values: Map<String, Value>) -> Fact {
+        Fact {
+            unit: Unit::ByPhase,
+            ..Fact::plain(values)
         }
     }
 

@@ -1,5 +1,7 @@
 //! Two texts, line by line: scripts, and whole state files.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
 
 /// What a line of a difference is.
@@ -34,10 +36,13 @@ pub struct LineDiff {
 /// Lines shown around a difference.
 const CONTEXT: usize = 3;
 
+/// After so long a difference may be told with more lines than are needed.
+const LONGEST_SEARCH: Duration = Duration::from_secs(2);
+
 impl LineDiff {
     /// Compares two texts.
     pub fn new(left: &str, right: &str) -> LineDiff {
-        let diff = TextDiff::from_lines(left, right);
+        let diff = TextDiff::configure().timeout(LONGEST_SEARCH).diff_lines(left, right);
         let mut lines = Vec::new();
         for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
             lines.push(Line {

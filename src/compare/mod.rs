@@ -9,6 +9,7 @@
 //! show what it finds.
 
 mod collect;
+mod collect_parameters;
 mod collect_provenance;
 mod comparison;
 mod estimate;
@@ -19,9 +20,10 @@ mod run_facts;
 mod words;
 
 pub use collect_provenance::SCRIPT_TEXT;
-pub use comparison::{Change, Comparison, Row, Standing, Verdict};
+pub use comparison::{Change, Comparison, Row, Standing, TextDifference, Verdict};
 pub use estimate::{Estimate, estimate};
 pub use fact::{Fact, Group, Unit};
 pub use lines::{Line, LineDiff, LineKind};
+pub use lookup::{FactName, facts_named};
 pub use run_facts::{RunFacts, RunStanding, standing};
 pub use words::{NOTHING, change_in_words, in_words, value_in_words};

@@ -1,15 +1,22 @@
 //! One run, read for comparing: its state, what was recorded beside it, and the facts in both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::fact::{Fact, Group};
 use super::{collect, collect_provenance};
-use crate::run::{Provenance, RunPath, is_interrupted, provenance};
+use crate::run::{
+    ImportedModule, Provenance, RunPath, imported_modules, is_interrupted, provenance, uncommitted_changes,
+};
 use crate::state::value::decode;
-use crate::state::{Moment, PhaseStatus, State, StateError, holder, private_directory, read, read_moment};
+use crate::state::{Moment, PhaseStatus, State, StateError, history, holder, private_directory, read, read_moment};
+
+/// The verb of the event with which a run is taken up again.
+const RESUMED: &str = "resumed";
+/// How the verbs of events begin that take others back.
+const UNDONE: &str = "undid";
 
 /// How a run as a whole stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,24 @@ pub fn standing(state: &State, live: bool) -> RunStanding {
     if any { found } else { RunStanding::Pending }
 }
 
+/// Whether somebody worked on a run right after a moment, and when that was. It was so unless the next thing that happened, by other
+/// than a person's hand, is that the run was taken up again; after the last one it is as it is now.
+fn was_running(state_file: &Path, moment: Moment) -> Result<(bool, Option<Timestamp>), StateError> {
+    let all = history(state_file)?;
+    let number = match moment {
+        Moment::After(number) => number,
+        Moment::Ago(count) => all.last().map_or(0, |last| last.number).saturating_sub(count),
+    };
+    let at = all.iter().find(|event| event.number >= number).map(|event| event.at);
+    let mut later = all.iter().filter(|event| event.number > number);
+    let next = later.find(|event| event.by_hand().is_none() && !event.verb.starts_with(UNDONE));
+    let live = match next {
+        Some(next) => next.verb != RESUMED,
+        None => holder(state_file).is_some(),
+    };
+    Ok((live, at))
+}
+
 /// A run as comparisons see it.
 #[derive(Clone, Debug)]
 pub struct RunFacts {
@@ -70,6 +95,8 @@ pub struct RunFacts {
     pub state: State,
     /// The moment that is meant; `None` for now.
     pub moment: Option<Moment>,
+    /// When that moment was; `None` for now.
+    pub as_of: Option<Timestamp>,
     /// How it stands.
     pub standing: RunStanding,
     /// When it was started first.
@@ -80,6 +107,10 @@ pub struct RunFacts {
     pub provenance: Option<Provenance>,
     /// The text of its script, as the run kept it.
     pub script: Option<String>,
+    /// The modules that its script imported; `None` when it recorded none.
+    pub modules: Option<Vec<ImportedModule>>,
+    /// What was not committed when it was last started, as git tells it; empty when nothing was, `None` when that is not known.
+    pub uncommitted: Option<String>,
     pub(super) facts: IndexMap<(Group, String), Fact>,
 }
 
@@ -101,12 +132,23 @@ impl RunFacts {
             Some(moment) => read_moment(&run.state_file, moment)?,
             None => read(&run.state_file)?,
         };
-        Ok(RunFacts::with(run, state, moment))
+        let (live, as_of) = match moment {
+            Some(moment) => was_running(&run.state_file, moment)?,
+            None => (holder(&run.state_file).is_some(), None),
+        };
+        Ok(RunFacts {
+            as_of,
+            ..RunFacts::found(run, state, moment, live)
+        })
     }
 
     /// A run as it would be with this state; all else as [`RunFacts::at`] finds it.
     pub fn with(run: &RunPath, state: State, moment: Option<Moment>) -> RunFacts {
         let live = moment.is_none() && holder(&run.state_file).is_some();
+        RunFacts::found(run, state, moment, live)
+    }
+
+    fn found(run: &RunPath, state: State, moment: Option<Moment>, live: bool) -> RunFacts {
         let kept = private_directory(&run.state_file).join("script.rhai");
         let script = std::fs::read(kept)
             .ok()
@@ -134,6 +176,14 @@ impl RunFacts {
         script: Option<String>,
     ) -> RunFacts {
         let mut facts = RunFacts {
+            uncommitted: provenance
+                .as_ref()
+                .and_then(|p| p.git.as_ref())
+                .and_then(|git| match git.dirty {
+                    true => uncommitted_changes(&run.state_file, git),
+                    false => Some(String::new()),
+                }),
+            modules: imported_modules(&run.state_file),
             provenance,
             script,
             ..RunFacts::bare(run, state, live)
@@ -153,11 +203,14 @@ impl RunFacts {
             directory: run.directory.clone(),
             state_file: run.state_file.clone(),
             moment: None,
+            as_of: None,
             standing: standing(&state, live),
             started: started.and_then(|s| Timestamp::from_second(s).ok()),
             seconds: None,
             provenance: None,
             script: None,
+            modules: None,
+            uncommitted: None,
             facts: IndexMap::new(),
             state,
         }
@@ -167,23 +220,29 @@ impl RunFacts {
     pub fn name(&self) -> String {
         let file = self.state_file.file_name().unwrap_or_default().to_string_lossy();
         if file != crate::run::STATE_FILE {
-            return file.into_owned();
+            return format!("{file}{}", self.moment_in_words());
         }
         let absolute = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        absolute
+        let name = absolute
             .file_name()
-            .map_or_else(|| absolute.display().to_string(), |n| n.to_string_lossy().into_owned())
+            .map_or_else(|| absolute.display().to_string(), |n| n.to_string_lossy().into_owned());
+        format!("{name}{}", self.moment_in_words())
+    }
+
+    /// `@N` where a moment is meant.
+    fn moment_in_words(&self) -> String {
+        match self.moment {
+            None => String::new(),
+            Some(Moment::After(event)) => format!("@{event}"),
+            Some(Moment::Ago(events)) => format!("@-{events}"),
+        }
     }
 
     /// What a user would type to mean this run.
     pub fn path(&self) -> String {
         let usual = self.state_file.file_name().is_some_and(|n| n == crate::run::STATE_FILE);
         let path = if usual { &self.directory } else { &self.state_file };
-        match self.moment {
-            None => path.display().to_string(),
-            Some(Moment::After(event)) => format!("{}@{event}", path.display()),
-            Some(Moment::Ago(events)) => format!("{}@-{events}", path.display()),
-        }
+        format!("{}{}", path.display(), self.moment_in_words())
     }
 
     /// The facts, by group and name, in the order of the state file.
@@ -216,6 +275,14 @@ impl RunFacts {
             Group::Environment | Group::Machine => self.provenance.is_some(),
             Group::Packages => self.provenance.as_ref().is_some_and(|p| p.python.is_some()),
         }
+    }
+
+    /// Whether jumar made it and nothing tells which programs its commands ran: no commit around it, no `inputs` of a phase.
+    pub(super) fn is_blind_outside_scripts(&self) -> bool {
+        let commit = |p: &Provenance| p.git.is_some();
+        let input =
+            |(group, name, _): (Group, &str, &Fact)| group == Group::Code && name.contains(collect_provenance::READS);
+        self.is_own() && self.provenance.as_ref().is_some_and(|p| !commit(p)) && !self.facts().any(input)
     }
 
     pub(super) fn text(&self, section: &str, key: &str) -> Option<String> {

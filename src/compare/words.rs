@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::collect_parameters::OTHER_PHASES;
 use super::comparison::{Row, Verdict, number};
 use super::fact::{Fact, Unit};
 use crate::ui::{human_bytes_kib, human_duration};
@@ -14,8 +15,19 @@ pub fn in_words(fact: &Fact) -> String {
     match (fact.unit, number(fact)) {
         (Unit::Seconds, Some(seconds)) => human_duration(seconds),
         (Unit::Kib, Some(kib)) => human_bytes_kib(kib.max(0.0) as u64),
+        (Unit::ByPhase, _) => by_phase_in_words(&fact.value),
         _ => value_in_words(&fact.value),
     }
+}
+
+/// `8, train: 4`: what all phases used but those that are named.
+fn by_phase_in_words(value: &Value) -> String {
+    let named = |(phase, value): (&String, &Value)| match phase.as_str() {
+        OTHER_PHASES => value_in_words(value),
+        phase => format!("{phase}: {}", value_in_words(value)),
+    };
+    let all: Vec<String> = value.as_object().into_iter().flatten().map(named).collect();
+    all.join(", ")
 }
 
 /// A value for people: text as it is, everything else as JSON.
@@ -54,7 +66,8 @@ fn number_in_words(number: &serde_json::Number) -> String {
 
 /// How a number differs between two runs, for people: `+0.02 (+2.5 %) better`, `1.8× slower`. Empty when it is no number.
 pub fn change_in_words(row: &Row) -> String {
-    let Some(change) = row.change().filter(|c| c.difference != 0.0) else {
+    let number = row.change().filter(|c| c.difference != 0.0 && !is_a_name(&row.name));
+    let Some(change) = number else {
         return String::new();
     };
     let percent = change.relative.map(percent_in_words);
@@ -76,13 +89,20 @@ pub fn change_in_words(row: &Row) -> String {
             };
         }
         Unit::Kib => of(sign(change.difference, human_bytes_kib(change.difference.abs() as u64))),
-        Unit::Plain | Unit::Moment => of(difference_in_words(row, change.difference)),
+        Unit::Plain | Unit::Moment | Unit::ByPhase => of(difference_in_words(row, change.difference)),
     };
     match change.verdict {
         Some(Verdict::Better) => format!("{text} better"),
         Some(Verdict::Worse) => format!("{text} worse"),
         None => text,
     }
+}
+
+/// Whether a number of that name only tells one thing from another, so that no two of them differ by anything.
+fn is_a_name(name: &str) -> bool {
+    let parts = name.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+    let names = ["seed", "seeds", "id", "ids", "pid", "port", "ports"];
+    parts.into_iter().any(|part| names.contains(&part.as_str()))
 }
 
 fn sign(difference: f64, amount: String) -> String {
@@ -174,6 +194,22 @@ mod tests {
         assert_eq!(said(json!(1e-20), json!(3e-20)), "+2.000e-20 (+200 %)");
         assert_eq!(said(json!(0.123_456_789_1), json!(0.223_456_789_2)), "+0.1 (+81 %)");
         assert_eq!(said(json!("a"), json!(3)), "");
+    }
+
+    #[test]
+    fn a_number_that_is_only_a_name_differs_by_nothing() {
+        for (name, said) in [
+            ("train_seed", ""),
+            ("run.id", ""),
+            ("port", ""),
+            ("width", "−40 (−95 %)"),
+        ] {
+            let row = Row {
+                name: name.into(),
+                ..row(Unit::Plain, None, json!(42), json!(2))
+            };
+            assert_eq!(change_in_words(&row), said, "{name}");
+        }
     }
 
     #[test]

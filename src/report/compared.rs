@@ -3,11 +3,14 @@
 use super::html::Html;
 use super::overview::{local, rect};
 use super::reported::Reported;
-use super::timeline::{axis, draw};
+use super::timeline::{axis, draw, key};
 use crate::compare::{
-    Comparison, Group, LineDiff, LineKind, NOTHING, Row, Standing, Verdict, change_in_words, in_words,
+    Comparison, Group, LineKind, NOTHING, Row, Standing, TextDifference, Verdict, change_in_words, in_words,
 };
 use crate::ui::human_duration;
+
+/// With more runs than this the page is as wide as the window.
+const MANY: usize = 8;
 
 /// The letter that stands for a run: A, B, … Z, AA, …
 pub(super) fn letter(position: usize) -> String {
@@ -20,7 +23,11 @@ pub(super) fn letter(position: usize) -> String {
 
 pub(super) fn compared(page: &mut Html, runs: &[Reported]) {
     let comparison = Comparison::new(runs.iter().map(|run| run.facts.clone()).collect(), &[]);
-    page.raw("<header>\n");
+    page.raw(if runs.len() > MANY {
+        "<header class=\"many\">\n"
+    } else {
+        "<header>\n"
+    });
     page.element("h1", "", &format!("{} runs compared", runs.len()));
     legend(page, runs);
     page.raw("</header>\n");
@@ -36,6 +43,13 @@ pub(super) fn compared(page: &mut Html, runs: &[Reported]) {
             "p",
             "dim",
             &format!("{} not recorded in {}", group.as_str(), letters.join(", ")),
+        );
+    }
+    if comparison.blind_outside_scripts {
+        page.element(
+            "p",
+            "dim",
+            "the code outside the scripts was not recorded: no git repository, no inputs of a phase",
         );
     }
     timelines(page, runs);
@@ -56,7 +70,13 @@ fn legend(page: &mut Html, runs: &[Reported]) {
         })
         .collect();
     page.table(
-        &[("", ""), ("run", ""), ("status", ""), ("work", "n"), ("started", "")],
+        &[
+            ("", ""),
+            ("run", ""),
+            ("status", ""),
+            ("time in phases", "n"),
+            ("started", ""),
+        ],
         &rows,
     );
 }
@@ -74,7 +94,7 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
     page.element("h2", "cap", group.as_str());
     // Columns of the same width in all groups; they scroll where there is no room for them.
     let columns = comparison.runs.len() + usize::from(two);
-    let width = format!("min-width: {}px", 150 + 110 * columns);
+    let width = format!("--columns: {columns}");
     page.raw("\n<div class=\"scroll\">");
     page.open_with("table", &[("class", "diff"), ("style", &width)]);
     page.raw("\n<thead><tr><th></th>");
@@ -88,7 +108,9 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
     });
     for row in rows {
         page.raw("<tr>");
-        page.element("th", "", &row.name);
+        page.raw("<th>");
+        page.breakable(&row.name);
+        page.raw("</th>");
         let best = row.best();
         for (position, fact) in row.facts.iter().enumerate() {
             let text = fact.as_ref().map_or_else(|| NOTHING.into(), in_words);
@@ -97,11 +119,11 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
             let class = format!(
                 "{status} {} {}",
                 if numeric { "n" } else { "code" },
-                if best == Some(position) { "best" } else { "" }
+                if best.contains(&position) { "best" } else { "" }
             );
             page.open_with("td", &[("class", class.trim())]);
             page.text(&text);
-            if best == Some(position) {
+            if best.contains(&position) {
                 page.raw(" <span class=\"star\">★</span>");
             }
             if matches!(group, Group::Metrics | Group::Durations) {
@@ -120,10 +142,10 @@ fn differences(page: &mut Html, comparison: &Comparison, group: Group) {
         page.raw("</tr>\n");
     }
     page.raw("</tbody></table></div>\n");
-    if group == Group::Code
-        && let Some(script) = &comparison.script
-    {
-        script_lines(page, script);
+    if group == Group::Code {
+        for text in &comparison.texts {
+            text_lines(page, text);
+        }
     }
     page.raw("</section>\n");
 }
@@ -142,16 +164,21 @@ fn bar(page: &mut Html, row: &Row, position: usize) {
     page.raw("<svg class=\"small\" aria-hidden=\"true\">");
     rect(
         page,
-        if row.best() == Some(position) { "best" } else { "plain" },
+        if row.best().contains(&position) {
+            "best"
+        } else {
+            "plain"
+        },
         (0.0, value / largest * 100.0),
         (0.0, 4.0),
     );
     page.raw("</rect></svg>");
 }
 
-fn script_lines(page: &mut Html, diff: &LineDiff) {
-    page.raw("<h3>The script</h3>\n<pre class=\"lines\">");
-    for line in &diff.lines {
+fn text_lines(page: &mut Html, text: &TextDifference) {
+    page.element("h3", "", &text.title);
+    page.raw("\n<pre class=\"lines\">");
+    for line in &text.lines.lines {
         let (class, sign) = match line.kind {
             LineKind::Place => ("place", ""),
             LineKind::Both => ("both", "  "),
@@ -184,5 +211,6 @@ fn timelines(page: &mut Html, runs: &[Reported]) {
         page.raw("</h3>\n");
         draw(page, run, &axis);
     }
+    key(page, runs);
     page.raw("</section>\n");
 }

@@ -33,6 +33,14 @@ impl Html {
         }
     }
 
+    /// A name that may be broken where its parts meet, and better nowhere else.
+    pub(super) fn breakable(&mut self, name: &str) {
+        for part in name.split_inclusive(['.', '_', '/', '-']) {
+            self.text(part);
+            self.raw("<wbr>");
+        }
+    }
+
     /// A number of our own: a position or a length of a drawing.
     pub(super) fn number(&mut self, number: f64) {
         // Writing to a String cannot fail.

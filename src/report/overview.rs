@@ -159,10 +159,16 @@ fn tiles(run: &Reported) -> Vec<(&'static str, String)> {
         format!("{} / {}", run.count(PhaseStatus::Completed), run.phases.len()),
     )];
     if let Some(seconds) = run.facts.seconds {
-        tiles.push(("work", human_duration(seconds)));
+        tiles.push(("time in phases", human_duration(seconds)));
     }
     if let Some(extent) = run.extent().filter(|e| e.seconds() > 0.0) {
-        tiles.push(("first to last", human_duration(extent.seconds())));
+        tiles.push(("from start to end", human_duration(extent.seconds())));
+    }
+    if let Some(rest) = &run.rest {
+        tiles.push((
+            "rest, as earlier runs",
+            format!("about {}", human_duration(rest.seconds)),
+        ));
     }
     let failed = records()
         .filter(|a| matches!(a.outcome, AttemptOutcome::Failed | AttemptOutcome::Skipped))

@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::span::Span;
-use crate::compare::{RunFacts, RunStanding};
+use crate::compare::{Estimate, RunFacts, RunStanding};
 use crate::run::{Activity, ActivityKind, AttemptOutcome, AttemptRecord, RunPath, activities, attempts};
-use crate::state::{PhaseStatus, StateError};
+use crate::state::{Moment, PhaseStatus, StateError};
 
 /// A run, with what was recorded of its phases.
 pub struct Reported {
@@ -18,6 +18,8 @@ pub struct Reported {
     pub(super) attempts: HashMap<String, Vec<AttemptRecord>>,
     pub(super) activities: Vec<Activity>,
     pub(super) now: Timestamp,
+    /// How long it will still take, as earlier runs tell.
+    pub(super) rest: Option<Estimate>,
 }
 
 impl Reported {
@@ -26,20 +28,38 @@ impl Reported {
     /// # Errors
     /// [`StateError`] when its state cannot be read. What else is missing is left out.
     pub fn read(run: &RunPath) -> Result<Reported, StateError> {
-        let facts = RunFacts::read(run)?;
+        Reported::at(run, None)
+    }
+
+    /// Reads a run as it was at a moment; `None` means now. Of its logs the page shows what they hold now.
+    ///
+    /// # Errors
+    /// As [`Reported::read`], and when its journal knows no such moment.
+    pub fn at(run: &RunPath, moment: Option<Moment>) -> Result<Reported, StateError> {
+        let facts = RunFacts::at(run, moment)?;
+        let now = facts.as_of.unwrap_or_else(Timestamp::now);
         let phases: IndexMap<String, PhaseStatus> = facts.state.phases().map(|(n, s)| (n.to_string(), s)).collect();
         let attempts = phases
             .keys()
             .map(|name| (name.clone(), attempts(&facts.state, name)))
             .collect();
-        let activities = activities(&run.state_file);
+        let mut activities = activities(&run.state_file);
+        activities.retain(|activity| activity.started <= now);
         Ok(Reported {
             facts,
             phases,
             attempts,
             activities,
-            now: Timestamp::now(),
+            now,
+            rest: None,
         })
+    }
+
+    /// The same run, of which it is known how long it will still take.
+    #[must_use]
+    pub fn with_rest(mut self, rest: Option<Estimate>) -> Reported {
+        self.rest = rest;
+        self
     }
 
     /// All attempts of a phase, first first.

@@ -1,11 +1,12 @@
 //! What is known of a run in tables: phases, metrics, parameters, and the rest folded away.
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::html::Html;
 use super::overview::local;
 use super::reported::Reported;
-use crate::compare::{Group, in_words};
+use crate::compare::{Group, in_words, value_in_words};
 use crate::run::{ActivityKind, Better};
 use crate::ui::{human_bytes_kib, human_duration};
 
@@ -45,7 +46,7 @@ pub(super) fn phases(page: &mut Html, run: &Reported) {
                 },
                 "",
             ),
-            (text(last.and_then(|a| a.seconds).map(human_duration)), ""),
+            (text(time(run, phase)), ""),
             (text(last.and_then(|a| a.cpu).map(human_duration)), ""),
             (
                 text(attempts.iter().filter_map(|a| a.max_rss).max().map(human_bytes_kib)),
@@ -57,8 +58,45 @@ pub(super) fn phases(page: &mut Html, run: &Reported) {
         }
     }
     page.table(&heads, &rows);
+    retried(page, run);
     commands(page, run);
     page.raw("</section>\n");
+}
+
+/// How long the last attempt of a phase took, or is taking.
+fn time(run: &Reported, phase: &str) -> Option<String> {
+    let attempts = run.attempts_of(phase);
+    let last = attempts.last()?;
+    let span = run.span(phase, attempts.len(), last);
+    match last.seconds {
+        Some(seconds) => Some(human_duration(seconds)),
+        None => (!span.open).then(|| format!("{} so far", human_duration(span.seconds()))),
+    }
+}
+
+/// Which parameters an attempt had other than the one before it.
+fn retried(page: &mut Html, run: &Reported) {
+    let mut rows = Vec::new();
+    for phase in run.phases.keys() {
+        for (place, pair) in run.attempts_of(phase).windows(2).enumerate() {
+            let other = |(name, value): (&String, &Value)| {
+                let was = pair[0].params.get(name).filter(|was| *was != value)?;
+                Some(format!("{name} {} → {}", value_in_words(was), value_in_words(value)))
+            };
+            let changed: Vec<String> = pair[1].params.iter().filter_map(other).collect();
+            if !changed.is_empty() {
+                rows.push(vec![
+                    (phase.clone(), ""),
+                    ((place + 2).to_string(), ""),
+                    (changed.join(", "), "code"),
+                ]);
+            }
+        }
+    }
+    if !rows.is_empty() {
+        page.raw("<h3>Changed for another attempt</h3>\n");
+        page.table(&[("phase", ""), ("attempt", "n"), ("parameters", "")], &rows);
+    }
 }
 
 fn commands(page: &mut Html, run: &Reported) {
@@ -105,7 +143,11 @@ fn commands(page: &mut Html, run: &Reported) {
     if rows.is_empty() {
         return;
     }
-    fold(page, &format!("{} commands", rows.len() + left_out));
+    let all = rows.len() + left_out;
+    fold(
+        page,
+        &format!("{all} {}", if all == 1 { "command" } else { "commands" }),
+    );
     let heads = [
         ("phase", ""),
         ("attempt", "n"),
@@ -248,6 +290,12 @@ pub(super) fn rest(page: &mut Html, run: &Reported) {
             && let Some(script) = &run.facts.script
         {
             page.element("pre", "script", script);
+            for module in run.facts.modules.iter().flatten() {
+                if let Some(text) = &module.text {
+                    page.element("h3", "", &module.name);
+                    page.element("pre", "script", text);
+                }
+            }
         }
         page.raw("</details>\n");
     }

@@ -6,7 +6,7 @@ use super::html::Html;
 use super::overview::{local, rect};
 use super::reported::Reported;
 use super::span::{Axis, Span};
-use crate::run::{Activity, ActivityKind, AttemptOutcome};
+use crate::run::{Activity, ActivityKind, AttemptOutcome, AttemptRecord};
 use crate::ui::human_duration;
 
 /// More rows than this are no drawing: the longest and the failed ones are drawn then.
@@ -20,7 +20,10 @@ const NARROWEST: f64 = 0.35;
 pub(super) fn section(page: &mut Html, run: &Reported) {
     page.raw("<section>\n<h2>Timeline</h2>\n");
     match axis(run, 0.0) {
-        Some(axis) => draw(page, run, &axis),
+        Some(axis) => {
+            draw(page, run, &axis);
+            key(page, [run]);
+        }
         None => page.raw("<p class=\"dim\">No attempt is recorded.</p>\n"),
     }
     page.raw("</section>\n");
@@ -75,23 +78,41 @@ pub(super) fn draw(page: &mut Html, run: &Reported, axis: &Axis) {
     if !gaps.is_empty() {
         notes.push(format!("nothing ran for {} (drawn short)", gaps.join(", ")));
     }
-    page.raw("<p class=\"key\">");
-    for (class, word) in [
-        ("completed", "completed"),
-        ("failed", "failed"),
-        ("interrupted", "interrupted"),
-        ("running", "running"),
-        ("step", "step"),
-    ] {
-        page.open_with("span", &[("class", &format!("swatch {class}"))]);
-        page.raw("</span>");
-        page.text(word);
-        page.raw(" ");
-    }
-    page.raw("</p>\n");
     if !notes.is_empty() {
         page.element("p", "dim", &notes.join("; "));
     }
+}
+
+/// What the colours of drawings mean, as far as they occur in these runs.
+pub(super) fn key<'a>(page: &mut Html, runs: impl IntoIterator<Item = &'a Reported>) {
+    let mut found: HashSet<&str> = HashSet::new();
+    for run in runs {
+        for (phase, attempts) in &run.attempts {
+            let class = |(place, attempt)| {
+                let attempt: &AttemptRecord = attempt;
+                class(attempt.outcome, run.span(phase, place + 1, attempt).open)
+            };
+            found.extend(attempts.iter().enumerate().map(class));
+        }
+        if run
+            .activities
+            .iter()
+            .any(|activity| activity.kind == ActivityKind::Step)
+        {
+            found.insert("step");
+        }
+    }
+    page.raw("<p class=\"key\">");
+    for word in ["completed", "failed", "interrupted", "running", "step"] {
+        if found.contains(word) {
+            page.raw("<span class=\"entry\">");
+            page.open_with("span", &[("class", &format!("swatch {word}"))]);
+            page.raw("</span>");
+            page.text(word);
+            page.raw("</span> ");
+        }
+    }
+    page.raw("</p>\n");
 }
 
 /// A point in time for the axis: `0`, `30s`, `5m`, `2h`.

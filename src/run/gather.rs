@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::collections::BTreeMap;
 
 use super::attempt_record::now;
-use super::provenance::{Git, Gpu, Machine, Provenance, Python, masked, read, write};
+use super::provenance::{Git, Gpu, Machine, Provenance, Python, keep_changes, masked, read, write};
 use super::{STATE_FILE, Session};
 use crate::exec::{Program, StopSignal, look_up};
 use crate::state::private_directory;
@@ -175,9 +175,10 @@ impl Gatherer {
                 .unwrap_or_default();
             git.summary = summary.trim().into();
             let text = self.ask_git(&["diff", "HEAD", "--no-ext-diff", "--no-textconv"]);
-            git.diff_hash = text
-                .map(|t| blake3::hash(t.as_bytes()).to_hex()[..16].to_string())
-                .unwrap_or_default();
+            if let Some(text) = text {
+                git.diff_hash = blake3::hash(text.as_bytes()).to_hex()[..16].to_string();
+                keep_changes(&self.directory, &git.diff_hash, &text);
+            }
         }
         Some(git)
     }

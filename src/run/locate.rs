@@ -114,6 +114,15 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         return Ok(run.clone());
     }
     let mut begins: Vec<&RunPath> = runs.iter().filter(|r| name(r).starts_with(asked)).collect();
+    // A name that only begins a longer one: the run of just that name is meant.
+    let exact: Vec<&RunPath> = begins
+        .iter()
+        .copied()
+        .filter(|r| without_date(&name(r)) == Some(asked))
+        .collect();
+    if exact.len() == 1 {
+        begins = exact;
+    }
     match begins.len() {
         1 => Ok(begins.remove(0).clone()),
         0 => {
@@ -146,6 +155,19 @@ pub fn all_runs() -> Result<Vec<RunPath>, LocateError> {
     let mut aged: Vec<_> = runs.map(|r| (age(&r), r)).collect();
     aged.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(aged.into_iter().map(|(_, run)| run).collect())
+}
+
+/// A run's name without the date and time that new directories are given: `base` of `base_20260101_120000`, and of a second one in that
+/// second, `base_20260101_120000_2`.
+fn without_date(name: &str) -> Option<&str> {
+    let mut parts: Vec<&str> = name.split('_').collect();
+    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
+    let is_date = |parts: &[&str]| matches!(parts, [_, .., date, time] if digits(date, 8) && digits(time, 6));
+    let mut length = name.len();
+    if !is_date(&parts) {
+        length = length.checked_sub(parts.pop()?.len() + 1)?;
+    }
+    is_date(&parts).then(|| &name[..length - "_20260101_120000".len()])
 }
 
 /// What orders runs. The state file tells the second in which a run began; of those that began in the same one, the
@@ -190,4 +212,18 @@ fn started(state_file: &Path) -> u64 {
         )
     };
     said().or_else(modified).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_stands_before_date_and_time() {
+        assert_eq!(without_date("four_20260101_120000"), Some("four"));
+        assert_eq!(without_date("four_b_20260101_120000_2"), Some("four_b"));
+        assert_eq!(without_date("four_2026"), None);
+        assert_eq!(without_date("four"), None);
+        assert_eq!(without_date(""), None);
+    }
 }

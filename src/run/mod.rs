@@ -21,6 +21,7 @@ mod gpu;
 mod gpu_memory;
 mod ledger;
 mod locate;
+mod modules;
 mod observe;
 mod phase_runner;
 mod preview;
@@ -51,12 +52,13 @@ pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
 pub use locate::{LocateError, RunPath, all_runs, locate};
+pub use modules::{ImportedModule, imported_modules, keep_modules};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
-pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
+pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance, uncommitted_changes};
 pub use records::{
     Better, STATE_FILE, STATE_VERSION, attempts, checkpoints, is_interrupted, metric_directions, next_attempt,
-    recorded_parameters, recorded_results,
+    recorded_fingerprints, recorded_parameters, recorded_results,
 };
 pub use recovery::{Decision, NextAttempt, Overrides};
 pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_checkpoint};

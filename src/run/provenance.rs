@@ -15,6 +15,11 @@ use crate::state::private_directory;
 const FILE: &str = "provenance.json";
 /// A run that is preempted every hour is started very often: the first entry and these many last ones are kept.
 const KEPT_STARTS: usize = 9;
+/// Longer changes, in bytes, are told by hash and count.
+const LONGEST_CHANGES: usize = 200_000;
+/// The names of the files that hold changes; the hash stands between.
+const CHANGES_BEGIN: &str = "changes-";
+const CHANGES_END: &str = ".diff";
 
 /// What is known of one start of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -108,6 +113,47 @@ pub fn provenance(state_file: &Path) -> Vec<Provenance> {
     read(&private_directory(state_file))
 }
 
+/// What git said of the uncommitted changes of a start, as `git diff HEAD` writes it; `None` where there were none or too much.
+pub fn uncommitted_changes(state_file: &Path, git: &Git) -> Option<String> {
+    if git.diff_hash.is_empty() {
+        return None;
+    }
+    let bytes = std::fs::read(private_directory(state_file).join(changes_file(&git.diff_hash))).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn changes_file(hash: &str) -> String {
+    format!("{CHANGES_BEGIN}{hash}{CHANGES_END}")
+}
+
+/// Keeps the text of uncommitted changes, unless it is very long: its hash and git's own summary tell two of them apart.
+pub(super) fn keep_changes(directory: &Path, hash: &str, text: &str) {
+    let path = directory.join(changes_file(hash));
+    if text.len() > LONGEST_CHANGES || path.exists() {
+        return;
+    }
+    let fresh = path.with_extension("new");
+    let _ = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path));
+}
+
+/// Takes away the changes of starts that are not kept.
+fn tidy_changes(directory: &Path, kept: &[&Provenance]) {
+    let known = |hash: &str| {
+        kept.iter()
+            .filter_map(|p| p.git.as_ref())
+            .any(|git| git.diff_hash == hash)
+    };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let hash = name
+            .strip_prefix(CHANGES_BEGIN)
+            .and_then(|n| n.strip_suffix(CHANGES_END));
+        if hash.is_some_and(|hash| !known(hash)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 pub(super) fn read(directory: &Path) -> Vec<Provenance> {
     let text = std::fs::read(directory.join(FILE)).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
@@ -121,7 +167,11 @@ pub(super) fn write(directory: &Path, earlier: &[Provenance], now: &Provenance) 
     let text = serde_json::to_string_pretty(&all)?;
     let fresh = directory.join(format!("{FILE}.new"));
     std::fs::write(&fresh, text)?;
-    std::fs::rename(&fresh, directory.join(FILE))
+    std::fs::rename(&fresh, directory.join(FILE))?;
+    if now.git.is_some() {
+        tidy_changes(directory, &all);
+    }
+    Ok(())
 }
 
 /// What stands in place of a secret.

@@ -85,6 +85,15 @@ pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
     serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
 }
 
+/// What completed phases were made from, by phase.
+pub fn recorded_fingerprints(state: &State) -> impl Iterator<Item = (&str, Fingerprint)> {
+    let read = |(key, text): (_, &str)| {
+        let key: &str = key;
+        Some((key.strip_suffix(".fingerprint")?, serde_json::from_str(text).ok()?))
+    };
+    state.section("fingerprints").filter_map(read)
+}
+
 /// The event, and what the phase was made from.
 pub(super) fn with_fingerprint(event: Event, phase: &str, print: &Fingerprint) -> Event {
     event.set("fingerprints", format!("{phase}.fingerprint"), json(print))

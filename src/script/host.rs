@@ -28,7 +28,7 @@ use super::shared::Shared;
 use super::source::ScriptSource;
 use super::values::to_data;
 use crate::plan::duration_in_words;
-use crate::run::{Attempt, Bodies, Decision, Failure, Mode, OwnCheckpointJudge, Problem, Session};
+use crate::run::{Attempt, Bodies, Decision, Failure, ImportedModule, Mode, OwnCheckpointJudge, Problem, Session};
 
 /// The native call at the end of the main script.
 pub(super) const TAIL: &str = "jumar__walk";
@@ -41,6 +41,19 @@ pub struct Host {
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Engine,
     pub(super) ast: AST,
+}
+
+/// What a script imports, for whoever writes it down. See [`Host::imports`].
+pub struct Imports {
+    shared: Arc<Shared>,
+    script: String,
+}
+
+impl Imports {
+    /// The modules that were imported so far.
+    pub fn so_far(&self) -> Vec<ImportedModule> {
+        self.shared.imported(&self.script)
+    }
 }
 
 impl Host {
@@ -69,6 +82,14 @@ impl Host {
         self.engine.set_strict_variables(false);
         watch(&mut self.engine);
         self.shared.set_examiner(examiner);
+    }
+
+    /// Tells the modules that the script has imported, also while it is evaluated: phases may import more.
+    pub fn imports(&self) -> Imports {
+        Imports {
+            shared: Arc::clone(&self.shared),
+            script: self.ast.source().unwrap_or_default().into(),
+        }
     }
 
     /// What can be said about the script without running it.

@@ -32,7 +32,7 @@ mod words;
 pub use check::{Finding, Severity};
 pub use diagnostics::ScriptError;
 pub use embedded::{STARTER, STOCK_MODES, STOCK_NAME, standard_modules};
-pub use host::Host;
+pub use host::{Host, Imports};
 pub use inspect::{Answer, Ask, Call, FunctionDocs, Inspector, NAMES, is_unfinished};
 pub use listing::{Primitive, primitives};
 pub use manual::{Entry, definitions, manual};

@@ -1,6 +1,7 @@
 //! What all primitives of one script share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,7 +10,7 @@ use rhai::{AST, Dynamic, FnPtr, Position};
 use super::closures::Libraries;
 use super::post_mortem::Examiner;
 use super::reach::{Functions, Reach};
-use crate::run::{Bodies, Session};
+use crate::run::{Bodies, ImportedModule, Session};
 
 /// What is done when the script has declared everything, given its bodies.
 pub(super) type Walk = Box<dyn FnOnce(&dyn Bodies) + Send>;
@@ -83,6 +84,27 @@ impl Shared {
     /// The text of a script that was read.
     pub(super) fn source(&self, name: &str) -> Option<Arc<str>> {
         lock(&self.sources).get(name).cloned()
+    }
+
+    /// The modules that the script `script` has imported so far.
+    pub(super) fn imported(&self, script: &str) -> Vec<ImportedModule> {
+        let folder = Path::new(script).parent().unwrap_or(Path::new(""));
+        let sources = lock(&self.sources);
+        let module = |(name, text): (&String, &Arc<str>)| match name.strip_prefix('<') {
+            None if name == script => None,
+            None => {
+                let seen = Path::new(name).strip_prefix(folder).unwrap_or(Path::new(name));
+                Some(ImportedModule::new(seen.to_string_lossy(), text))
+            }
+            Some(_) if name == script => None,
+            // What a person types has a name in brackets, too, and is no module.
+            Some(own) if own.starts_with("std/") || own.starts_with("stock>/") => Some(ImportedModule::embedded(
+                own.trim_end_matches('>').replace('>', ""),
+                text,
+            )),
+            Some(_) => None,
+        };
+        sources.iter().filter_map(module).collect()
     }
 
     pub(super) fn keep_body(&self, phase: &str, body: Body) {

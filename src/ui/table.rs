@@ -135,7 +135,9 @@ impl Table {
             let is_last = column + 1 == self.columns.len();
             let width = match terminal {
                 Some(terminal) if is_last => {
-                    widths[column].min(terminal.saturating_sub(before).max(NARROWEST_LAST_COLUMN))
+                    // Where the others leave no room, the lines are too long whatever is cut: the heading stays.
+                    let least = NARROWEST_LAST_COLUMN.max(self.columns[column].0.width());
+                    widths[column].min(terminal.saturating_sub(before).max(least))
                 }
                 _ => widths[column],
             };
@@ -285,6 +287,17 @@ mod tests {
             .map(UnicodeWidthStr::width)
             .max();
         assert_eq!(longest, Some(50));
+    }
+
+    #[test]
+    fn a_heading_is_never_cut() {
+        let mut table = Table::new(&[("a wide column", Align::Left), ("a long heading", Align::Right)]);
+        table.row(vec!["x".into(), "1".into()]);
+        assert!(
+            table
+                .render(Some(20), false)
+                .starts_with("a wide column  a long heading\n")
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::compare::{Comparison, Group, LineKind, Row, RunFacts, Standing, Verdict};
+use crate::compare::{
+    Comparison, Group, Line, LineKind, Row, RunFacts, SCRIPT_TEXT, Standing, TextDifference, Verdict,
+};
 use crate::run::Better;
 
 /// The comparison as JSON; without `all` only the rows that differ.
@@ -16,13 +18,13 @@ pub(super) fn to_json(comparison: &Comparison, all: bool) -> Value {
         .iter()
         .map(|(group, runs)| json!({ "group": group.as_str(), "runs": runs }))
         .collect();
-    let script = comparison.script.as_ref().map(|diff| {
-        let lines = diff
-            .lines
-            .iter()
-            .map(|line| json!({ "kind": kind(line.kind), "text": line.text }));
-        lines.collect::<Vec<Value>>()
-    });
+    let lines = |text: &TextDifference| -> Vec<Value> {
+        let line = |line: &Line| json!({ "kind": kind(line.kind), "text": line.text });
+        text.lines.lines.iter().map(line).collect()
+    };
+    let script = comparison.texts.iter().find(|text| text.fact == SCRIPT_TEXT).map(lines);
+    let texts = comparison.texts.iter();
+    let texts = texts.map(|text| json!({ "fact": text.fact, "title": text.title, "lines": lines(text) }));
     json!({
         "schema": 1,
         "different": comparison.differs(),
@@ -30,6 +32,8 @@ pub(super) fn to_json(comparison: &Comparison, all: bool) -> Value {
         "groups": groups,
         "unrecorded": unrecorded,
         "script": script,
+        "texts": texts.collect::<Vec<Value>>(),
+        "outside_code_recorded": !comparison.blind_outside_scripts,
     })
 }
 
@@ -82,7 +86,9 @@ fn row_json(row: &Row) -> Value {
             Verdict::Worse => "worse",
         }));
     } else {
-        object["best"] = json!(row.best());
+        let best = row.best();
+        object["best"] = json!(best.first().filter(|_| best.len() == 1));
+        object["all_best"] = json!(best);
     }
     object
 }

@@ -2,8 +2,17 @@
 
 use serde_json::Value;
 
-use crate::compare::{Comparison, Fact, Group, NOTHING, Row, RunFacts, RunStanding, Standing, Verdict, in_words};
+use crate::compare::{Comparison, Fact, Group, NOTHING, Row, RunFacts, RunStanding, Standing, Unit, Verdict, in_words};
 use crate::ui::{Tone, human_duration, paint, visible_line};
+
+/// Said where nothing tells whether the programs that the commands ran were the same.
+const OUTSIDE_NOT_RECORDED: &str = "not recorded: the code outside the scripts (programs that the commands run); a git \
+     repository around the run records it, or `inputs` of a phase";
+
+/// Columns where nobody says how many there are.
+const USUAL_WIDTH: usize = 80;
+/// A blank between words that stay in one line.
+const TOGETHER: char = '\u{a0}';
 
 /// A fact as one line for people; what is not there is a dash.
 pub(in crate::cli) fn shown(fact: Option<&Fact>) -> String {
@@ -13,6 +22,7 @@ pub(in crate::cli) fn shown(fact: Option<&Fact>) -> String {
 /// A fact as a program would want it: numbers bare.
 pub(in crate::cli) fn plain(fact: &Fact) -> String {
     match &fact.value {
+        _ if fact.unit == Unit::ByPhase => in_words(fact),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
@@ -90,7 +100,7 @@ pub(super) fn remainder(comparison: &Comparison, width: usize, colored: bool) ->
                 .group(group)
                 .filter(|row| row.standing == Standing::Same && !is_aside(row))
                 .count();
-            (count > 0).then(|| format!("{} {count}", group.as_str()))
+            (count > 0).then(|| format!("{}{TOGETHER}{count}", group.as_str()))
         })
         .collect();
     let mut say = |line: &str| {
@@ -117,6 +127,9 @@ pub(super) fn remainder(comparison: &Comparison, width: usize, colored: bool) ->
             groups.join(", ")
         ));
     }
+    if comparison.blind_outside_scripts {
+        say(OUTSIDE_NOT_RECORDED);
+    }
     text
 }
 
@@ -138,7 +151,7 @@ fn wrapped_words(line: &str, width: usize) -> Vec<String> {
         now.push_str(word);
     }
     lines.push(now);
-    lines
+    lines.into_iter().map(|line| line.replace(TOGETHER, " ")).collect()
 }
 
 /// How many rows of a group were left out because they differ by no more than two equal runs would.
@@ -151,6 +164,31 @@ pub(super) fn folded(comparison: &Comparison, group: Group, all: bool) -> usize 
     } else {
         comparison.group(group).filter(noise).count()
     }
+}
+
+/// What two long lists of paths (`/a:/b`) hold that the other has not, each in its order; `None` where they are no such lists, or hold the same in
+/// another order.
+pub(super) fn other_entries(left: &str, right: &str) -> Option<(Vec<String>, Vec<String>)> {
+    let is_list = |text: &str| text.contains('/') && text.contains(':') && !text.contains([' ', ',', '{']);
+    if !is_list(left) && !is_list(right) {
+        return None;
+    }
+    let only = |text: &str, other: &str| -> Vec<String> {
+        let known: Vec<&str> = other.split(':').collect();
+        let entries = text.split(':').filter(|entry| !entry.is_empty() && *entry != NOTHING);
+        entries
+            .filter(|entry| !known.contains(entry))
+            .map(String::from)
+            .collect()
+    };
+    let found = (only(left, right), only(right, left));
+    (!found.0.is_empty() || !found.1.is_empty()).then_some(found)
+}
+
+/// The columns of a comparison: those of the terminal, what `COLUMNS` says where there is none, else 80.
+pub(super) fn width(terminal: Option<usize>) -> usize {
+    let said = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
+    terminal.or_else(said).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH)
 }
 
 /// Text that begins where two long texts begin to differ, so that a cut keeps what matters.
@@ -176,6 +214,20 @@ mod tests {
     fn letters_go_on_after_z() {
         let letters: Vec<String> = [0, 1, 25, 26, 27, 51, 52, 701, 702].into_iter().map(letter).collect();
         assert_eq!(letters, ["A", "B", "Z", "AA", "AB", "AZ", "BA", "ZZ", "AAA"]);
+    }
+
+    #[test]
+    fn of_lists_of_paths_the_entries_that_differ_are_found() {
+        let found = other_entries("/a/bin:/usr/bin:/bin", "/usr/bin:/b/bin:/bin");
+        assert_eq!(found, Some((vec!["/a/bin".into()], vec!["/b/bin".into()])));
+        assert_eq!(other_entries("/a:/b", "/b:/a"), None);
+        assert_eq!(other_entries("a sentence", "another"), None);
+    }
+
+    #[test]
+    fn a_word_and_its_number_stay_together() {
+        let line = format!("the same: outcome{TOGETHER}6, durations{TOGETHER}3");
+        assert_eq!(wrapped_words(&line, 20), ["the same: outcome 6,", "  durations 3"]);
     }
 
     #[test]

@@ -6,18 +6,22 @@ mod side_by_side;
 mod table;
 mod text;
 
+use std::cmp::Ordering;
+
 use super::args::DiffArguments;
 use super::error::CliError;
 use super::moment::locate_moment;
+use super::report::reported;
+use super::run_columns::did_you_mean;
 use super::{csv, exit_code};
-use crate::compare::{Comparison, Group, LineDiff, LineKind, RunFacts, Standing};
+use crate::compare::{Comparison, FactName, Group, LineDiff, LineKind, RunFacts, Standing, facts_named};
 use crate::report::{Reported, page};
 use crate::run::{LocateError, RunPath, all_runs};
 use crate::state::Moment;
 use crate::ui::{Printer, Tone, paint};
 
-/// Columns where nobody says how many there are.
-const USUAL_WIDTH: usize = 80;
+/// More names than this help nobody.
+const MOST_NAMES: usize = 24;
 
 /// Compares runs; exits with 0 when they are the same, with 1 when they differ.
 pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, CliError> {
@@ -36,16 +40,14 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
         )));
     }
     let of_then = chosen.iter().any(|(_, moment)| moment.is_some());
-    if of_then && (arguments.unified || arguments.html) {
-        return Err(CliError::usage(
-            "RUN@N is compared by meaning: leave out --unified and --html",
-        ));
+    if of_then && arguments.unified {
+        return Err(CliError::usage("RUN@N is compared by meaning: leave out --unified"));
     }
     if arguments.unified {
         return unified(&runs, printer);
     }
     if arguments.html {
-        return html(&runs, arguments.sort.as_deref(), printer);
+        return html(&chosen, arguments.sort.as_deref(), printer);
     }
     let mut facts = chosen
         .iter()
@@ -55,11 +57,11 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
         sort(&mut facts, key)?;
     }
     let comparison = Comparison::new(facts, &only);
-    if comparison.runs.len() == 2 && !(arguments.json || arguments.csv || arguments.side_by_side) {
-        printer.raw_stdout(&as_text(&comparison, arguments.all, printer));
-        return Ok(exit_code_of(&comparison));
+    let code = exit_code_of(&comparison);
+    if printer.settings().quiet {
+        return Ok(code);
     }
-    let width = printer.stdout_width().unwrap_or(USUAL_WIDTH);
+    let width = layout::width(printer.stdout_width());
     let colored = printer.stdout_colored();
     if arguments.json {
         printer.json(&json::to_json(&comparison, arguments.all));
@@ -67,20 +69,19 @@ pub(super) fn diff(arguments: &DiffArguments, printer: &Printer) -> Result<u8, C
         printer.raw_stdout(&as_csv(&comparison, arguments.all));
     } else if arguments.side_by_side {
         printer.raw_stdout(&side_by_side::render(&comparison, arguments.all, width, colored));
+    } else if comparison.runs.len() == 2 {
+        printer.raw_stdout(&text::render(&comparison, arguments.all, width, colored));
     } else {
         printer.raw_stdout(&table::render(&comparison, arguments.all, width, colored));
     }
-    Ok(exit_code_of(&comparison))
+    Ok(code)
 }
 
 /// The text that `jumar diff A B` prints of two runs.
 pub(super) fn of_two(one: RunFacts, other: RunFacts, printer: &Printer) -> String {
-    as_text(&Comparison::new(vec![one, other], &[]), false, printer)
-}
-
-fn as_text(comparison: &Comparison, all: bool, printer: &Printer) -> String {
-    let width = printer.stdout_width().unwrap_or(USUAL_WIDTH);
-    text::render(comparison, all, width, printer.stdout_colored())
+    let comparison = Comparison::new(vec![one, other], &[]);
+    let width = layout::width(printer.stdout_width());
+    text::render(&comparison, false, width, printer.stdout_colored())
 }
 
 fn exit_code_of(comparison: &Comparison) -> u8 {
@@ -95,7 +96,9 @@ fn groups(words: &[String]) -> Result<Vec<Group>, CliError> {
     let group = |word: &String| {
         Group::from_word(word).ok_or_else(|| {
             let all: Vec<&str> = Group::ALL.into_iter().map(Group::as_str).collect();
-            CliError::usage(format!("--only: there is no group `{word}`"))
+            let near = crate::plan::nearest(word, Group::WORDS.into_iter());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            CliError::usage(format!("--only: there is no group `{word}`{near}"))
                 .hint(format!("groups are {}", all.join(", ")))
         })
     };
@@ -117,7 +120,20 @@ pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<Chosen>
             let newest = all.split_off(all.len() - 2);
             Ok(newest.into_iter().map(|run| (run, None)).collect())
         }
-        [one] => Ok(vec![locate_moment(Some(one))?, locate_moment(None)?]),
+        [one] => {
+            let (run, moment) = locate_moment(Some(one))?;
+            let real = |path: &RunPath| path.state_file.canonicalize().ok();
+            let same = |other: &RunPath| real(other).is_some() && real(other) == real(&run);
+            let mut all = all_runs()?;
+            // A run has nothing to say about itself, but a moment of it has.
+            if moment.is_none() && all.last().is_some_and(same) {
+                all.pop();
+                let before = all.pop().ok_or_else(no_other)?;
+                return Ok(vec![(before, None), (run, None)]);
+            }
+            let newest = all.pop().ok_or_else(no_other)?;
+            Ok(vec![(run, moment), (newest, None)])
+        }
         [_, _] => asked.iter().map(|run| Ok(locate_moment(Some(run))?)).collect(),
         _ => {
             let mut runs = Vec::new();
@@ -137,38 +153,84 @@ pub(super) fn located(asked: &[String], printer: &Printer) -> Result<Vec<Chosen>
     }
 }
 
+fn no_other() -> CliError {
+    CliError::usage("there is no other run under runs/ to compare with").hint("name two: jumar diff A B")
+}
+
 /// Puts runs into the order of a fact; those that lack it come last.
 pub(super) fn sort(runs: &mut [RunFacts], key: &str) -> Result<(), CliError> {
     sort_by(runs, key, |run| run)
 }
 
-fn sort_by<T>(runs: &mut [T], key: &str, facts: impl Fn(&T) -> &RunFacts) -> Result<(), CliError> {
-    let (name, backwards) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
-    if !runs.iter().any(|run| facts(run).lookup(name).is_some()) {
-        return Err(CliError::usage(format!(
-            "--sort: no run has a metric, parameter or duration `{name}`"
-        )));
+pub(in crate::cli) fn sort_by<T>(runs: &mut [T], key: &str, facts: impl Fn(&T) -> &RunFacts) -> Result<(), CliError> {
+    let (word, backwards) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
+    let turned = |order: Ordering| if backwards { order.reverse() } else { order };
+    if word == "started" {
+        runs.sort_by(|a, b| turned(facts(a).started.cmp(&facts(b).started)));
+        return Ok(());
     }
-    runs.sort_by(|a, b| match (facts(a).lookup(name), facts(b).lookup(name)) {
-        (Some((_, _, a)), Some((_, _, b))) => {
-            let order = match (a.value.as_f64(), b.value.as_f64()) {
-                (Some(a), Some(b)) => a.total_cmp(&b),
-                _ => layout::plain(a).cmp(&layout::plain(b)),
-            };
-            if backwards { order.reverse() } else { order }
-        }
+    let every: Vec<&RunFacts> = runs.iter().map(&facts).collect();
+    let found = facts_named(&every, word);
+    let [name] = found.as_slice() else {
+        return Err(unsortable(word, &found, &every));
+    };
+    runs.sort_by(|a, b| match (name.of(facts(a)), name.of(facts(b))) {
+        (Some(a), Some(b)) => turned(match (a.value.as_f64(), b.value.as_f64()) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            _ => layout::plain(&a).cmp(&layout::plain(&b)),
+        }),
         (a, b) => b.is_some().cmp(&a.is_some()),
     });
     Ok(())
 }
 
+/// Why runs cannot be sorted by a word: it means nothing, or too much.
+fn unsortable(word: &str, found: &[FactName], runs: &[&RunFacts]) -> CliError {
+    if found.is_empty() {
+        let near = did_you_mean(word, runs, &["started", "time"]);
+        let mut names: Vec<&str> = Vec::new();
+        let sortable = [Group::Metrics, Group::Parameters, Group::Durations];
+        for (_, name, _) in runs
+            .iter()
+            .flat_map(|run| run.facts())
+            .filter(|(group, _, fact)| sortable.contains(group) && !fact.aside)
+        {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let more = names.len().saturating_sub(MOST_NAMES);
+        names.truncate(MOST_NAMES);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let error = CliError::usage(format!(
+            "--sort: no run has a metric, parameter or duration `{word}`{near}"
+        ));
+        return error.hint(format!("there are started, time, {}{more}", names.join(", ")));
+    }
+    let all: Vec<&str> = found.iter().take(MOST_NAMES).map(|name| name.name.as_str()).collect();
+    let metrics = found.iter().all(|name| name.group == Group::Metrics);
+    let mean = if metrics {
+        format!(", or mean({word})")
+    } else {
+        String::new()
+    };
+    CliError::usage(format!("--sort: `{word}` is of several phases: {}", all.join(", ")))
+        .hint(format!("name one{mean}"))
+}
+
 /// The page of `jumar report`, with the exit code of `jumar diff`.
-fn html(runs: &[RunPath], key: Option<&str>, printer: &Printer) -> Result<u8, CliError> {
-    let mut reported = runs.iter().map(Reported::read).collect::<Result<Vec<Reported>, _>>()?;
+fn html(runs: &[Chosen], key: Option<&str>, printer: &Printer) -> Result<u8, CliError> {
+    let mut reported = runs.iter().map(reported).collect::<Result<Vec<Reported>, _>>()?;
     if let Some(key) = key {
         sort_by(&mut reported, key, |run| &run.facts)?;
     }
-    printer.raw_stdout(&page(&reported));
+    if !printer.settings().quiet {
+        printer.raw_stdout(&page(&reported));
+    }
     let facts = reported.into_iter().map(|run| run.facts).collect();
     Ok(exit_code_of(&Comparison::new(facts, &[])))
 }
@@ -195,7 +257,9 @@ fn unified(runs: &[RunPath], printer: &Printer) -> Result<u8, CliError> {
         text.push('\n');
     }
     text.push_str(&lines(&diff, "", None, colored));
-    printer.raw_stdout(&text);
+    if !printer.settings().quiet {
+        printer.raw_stdout(&text);
+    }
     Ok(exit_code::FAILED)
 }
 

@@ -3,7 +3,7 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::layout::{folded, legend, remainder, shown, visible_rows};
-use crate::compare::{Comparison, Group, LineDiff, LineKind, Standing, change_in_words};
+use crate::compare::{Comparison, LineDiff, LineKind, Standing, change_in_words};
 use crate::ui::{Tone, paint, visible_line};
 
 /// Draws a comparison of two runs.
@@ -35,15 +35,13 @@ pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: 
                 (Tone::Plain, Tone::Plain),
                 colored,
             ));
+            if let Some(diff) = comparison.text_of(row) {
+                text.push_str(&text_lines(diff, half, colored));
+            }
         }
         let count = folded(comparison, group, all);
         if count > 0 {
             text.push_str(&paint(Tone::Dim, &format!("{count} more about the same\n"), colored));
-        }
-        if group == Group::Code
-            && let Some(script) = &comparison.script
-        {
-            text.push_str(&script_lines(script, half, colored));
         }
     }
     if !comparison.differs() {
@@ -55,7 +53,7 @@ pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: 
 }
 
 /// Lines that were taken out beside those that came in their place.
-fn script_lines(diff: &LineDiff, half: usize, colored: bool) -> String {
+fn text_lines(diff: &LineDiff, half: usize, colored: bool) -> String {
     let mut text = String::new();
     let (mut left, mut right): (Vec<&str>, Vec<&str>) = (vec![], vec![]);
     let flush = |left: &mut Vec<&str>, right: &mut Vec<&str>, text: &mut String| {

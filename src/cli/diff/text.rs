@@ -2,9 +2,9 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::layout::{focused, folded, legend, remainder, shown, status_tone, tone, visible_rows};
+use super::layout::{focused, folded, legend, other_entries, remainder, shown, status_tone, tone, visible_rows};
 use super::lines;
-use crate::compare::{Comparison, Group, Row, SCRIPT_TEXT, Standing, change_in_words};
+use crate::compare::{Comparison, Group, Row, Standing, change_in_words};
 use crate::ui::{Tone, cut_to_width, paint, visible_line};
 
 const INDENT: &str = "  ";
@@ -37,12 +37,12 @@ impl Words {
             name: visible_line(&row.name).into_owned(),
             left: part(0),
             right: part(1),
-            change: match &comparison.script {
-                Some(script) if row.group == Group::Code && row.name == SCRIPT_TEXT => {
-                    let (left, right) = script.counts();
+            change: match comparison.text_of(row) {
+                Some(text) => {
+                    let (left, right) = text.counts();
                     format!("−{left} +{right} lines")
                 }
-                _ => change_in_words(row),
+                None => change_in_words(row),
             },
         }
     }
@@ -79,9 +79,9 @@ impl Columns {
     }
 
     /// The names' column is as wide in all groups, as long as names are short; the values' as each group needs.
-    fn of(all: &[Words], group: &[(&&Row, &Words)], total: usize) -> Columns {
+    fn of(all: &[Words], group: &[(&&Row, &Words)], heading: &str, total: usize) -> Columns {
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
-        let short: Vec<&Words> = group
+        let mut short: Vec<&Words> = group
             .iter()
             .map(|(_, words)| *words)
             .filter(|words| words.value_width() <= LONGEST_VALUE)
@@ -91,10 +91,19 @@ impl Columns {
             value: widest(&mut short.iter().map(|w| w.value_width())),
             total,
         };
+        // One value that leaves no room for the changes stands on lines of its own, not all the others.
+        short.sort_by_key(|words| words.value_width());
+        while columns.behind(columns.name, widest(&mut short.iter().map(|w| w.change_width()))) > total {
+            short.pop();
+            columns.value = widest(&mut short.iter().map(|w| w.value_width()));
+            if short.is_empty() {
+                break;
+            }
+        }
         let change = widest(&mut short.iter().map(|w| w.change_width()));
         let names = short.iter().map(|w| w.name.width());
         let wide = widest(&mut names.filter(|name| columns.behind(*name, change) <= total));
-        columns.name = columns.name.max(wide);
+        columns.name = columns.name.max(wide).max(heading.len().saturating_sub(INDENT.len()));
         columns
     }
 }
@@ -113,16 +122,14 @@ pub(super) fn render(comparison: &Comparison, all: bool, width: usize, colored: 
         if of_group.is_empty() {
             continue;
         }
-        let columns = Columns::of(&words, &of_group, width);
+        let columns = Columns::of(&words, &of_group, group.as_str(), width);
         text.push('\n');
         text.push_str(&heading(group, &columns, colored));
         for (row, words) in of_group {
             text.push_str(&draw(row, words, &columns, colored));
-        }
-        if group == Group::Code
-            && let Some(script) = &comparison.script
-        {
-            text.push_str(&lines(script, "    ", Some(width), colored));
+            if let Some(diff) = comparison.text_of(row) {
+                text.push_str(&lines(diff, "    ", Some(width), colored));
+            }
         }
         if count > 0 {
             text.push_str(&paint(
@@ -180,7 +187,17 @@ fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
         return format!("{}\n", line.trim_end());
     }
     let room = columns.total.saturating_sub(2 * INDENT.len() + 2);
-    let (left, right) = focused(&words.left, &words.right, room);
+    let lines = |sign: &'static str, values: Vec<String>, tone| values.into_iter().map(move |v| (sign, v, tone));
+    let shown: Vec<(&str, String, Tone)> = if words.left == words.right {
+        vec![(" ", words.left.clone(), Tone::Plain)]
+    } else if let Some((left, right)) = other_entries(&words.left, &words.right) {
+        lines("-", left, Tone::Bad)
+            .chain(lines("+", right, Tone::Good))
+            .collect()
+    } else {
+        let (left, right) = focused(&words.left, &words.right, room);
+        vec![("-", left, Tone::Bad), ("+", right, Tone::Good)]
+    };
     let mut text = format!(
         "{INDENT}{}",
         cut_to_width(&words.name, columns.total.saturating_sub(INDENT.len()))
@@ -189,7 +206,7 @@ fn draw(row: &Row, words: &Words, columns: &Columns, colored: bool) -> String {
         text.push_str("  ");
         text.push_str(&paint(tone(row), &words.change, colored));
     }
-    for (sign, value, tone) in [("-", left, Tone::Bad), ("+", right, Tone::Good)] {
+    for (sign, value, tone) in shown {
         let line = format!("{sign} {}", cut_to_width(&value, room));
         text.push_str(&format!(
             "\n{INDENT}{INDENT}{}",

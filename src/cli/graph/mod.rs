@@ -4,6 +4,7 @@ mod drawing;
 mod layers;
 mod words;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,11 +13,12 @@ use super::args::{GraphArguments, GraphFormat};
 use super::error::{CliError, plan_error};
 use super::exit_code;
 use super::parameter_file::read_parameters;
+use super::take_up::{go_to_working_directory, recorded_script};
 use super::watch::Watcher;
 use crate::plan::{Plan, PlanError, Provided};
-use crate::run::{RunDirectory, Session};
+use crate::run::{RunDirectory, RunPath, STATE_FILE, Session, locate, recorded_parameters};
 use crate::script::{Host, ScriptSource};
-use crate::state::State;
+use crate::state::{State, read};
 use crate::ui::Printer;
 
 /// A phase as it is drawn.
@@ -42,17 +44,29 @@ struct Graph {
 
 /// Draws the plan of a script.
 pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8, CliError> {
-    let script = arguments.script.as_deref();
-    let source = script.map_or_else(|| Ok(ScriptSource::stock()), ScriptSource::read)?;
+    let file = arguments.params.as_deref().map(read_parameters).transpose()?;
+    let (source, state) = match arguments.script.as_deref() {
+        None => (ScriptSource::stock(), State::default()),
+        Some(asked) => match run_meant(asked) {
+            Some(mut run) => {
+                let state = read(&run.state_file)?;
+                let source = recorded_script(&run, &state, None, printer)?;
+                go_to_working_directory(&mut run, None, &state, printer)?;
+                (source, state)
+            }
+            None => (ScriptSource::read(asked)?, State::default()),
+        },
+    };
     let provided = Provided {
         pairs: arguments.parameter.clone(),
-        file: arguments.params.as_deref().map(read_parameters).transpose()?,
+        file,
         environment: Some(|name| std::env::var(name).ok()),
+        recorded: recorded_parameters(&state),
         ..Provided::default()
     };
     let session = Arc::new(Session::planning(
         RunDirectory::new("graph", None, true),
-        State::default(),
+        state,
         provided,
         Arc::new(Watcher::new(printer, true, false)),
     ));
@@ -72,6 +86,14 @@ pub(super) fn graph(arguments: &GraphArguments, printer: &Printer) -> Result<u8,
         GraphFormat::Json => printer.json(&as_json(&session.plan())),
     }
     Ok(exit_code::DONE)
+}
+
+/// The run that is meant where a script could be named; `None` for what can only be a script.
+fn run_meant(asked: &str) -> Option<RunPath> {
+    let path = Path::new(asked);
+    let is_script = path.extension().is_some_and(|extension| extension == "rhai")
+        || (path.is_file() && !path.ends_with(STATE_FILE));
+    if is_script { None } else { locate(Some(asked)).ok() }
 }
 
 /// The plan for programs: `docs/comparing.md` describes it.
