@@ -14,7 +14,7 @@ use super::left_behind::{StillRunning, still_running, still_runs};
 use super::moment::read_run;
 use super::take_up::resume_command;
 use crate::compare::{Estimate, estimate};
-use crate::run::{Advice, AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt};
+use crate::run::{AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt, standing_advice};
 use crate::state::{Owner, PhaseStatus, State, holder, read, value};
 use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration};
 
@@ -200,10 +200,8 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
             .phases()
             .any(|(_, s)| !matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
     {
-        let failed = state.phases().filter(|(_, status)| *status == PhaseStatus::Failed);
-        let advice = failed.filter_map(|(phase, _)| attempts(state, phase).pop());
-        let advice: Vec<Advice> = advice.map(|record| record.advice).collect();
-        for line in advice.iter().flat_map(|one| &one.lines) {
+        let advice = standing_advice(state);
+        for line in &advice.lines {
             let _ = writeln!(text, "hint: {line}");
         }
         let _ = writeln!(text, "\nto go on: {}", resume_command(&run.state_file, &advice));

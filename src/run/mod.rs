@@ -4,6 +4,7 @@
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
 mod activity;
+mod advice;
 mod attempt;
 mod attempt_command;
 mod attempt_record;
@@ -37,6 +38,7 @@ mod unsaved;
 mod watchdog;
 
 pub use activity::{Activity, ActivityKind, activities};
+pub use advice::{advice_for, standing_advice};
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::{CommandRequest, Surroundings};
 pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};

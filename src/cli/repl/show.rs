@@ -4,7 +4,7 @@ use super::super::error::CliError;
 use super::super::logs::last_lines;
 use super::super::take_up::{resume_command, typed_path};
 use super::session::Repl;
-use crate::run::{AttemptOutcome, AttemptRecord, attempts};
+use crate::run::{AttemptOutcome, AttemptRecord, advice_for, attempts};
 use crate::script::FunctionDocs;
 use crate::state::{PhaseStatus, State};
 use crate::ui::{Tone, paint, shell_quote, visible};
@@ -117,15 +117,15 @@ impl Repl<'_> {
         lines
             .iter()
             .for_each(|line| self.printer.result(&format!("  | {}", visible(line))));
-        let advice = &attempt.advice;
+        let advice = advice_for(&state, &phase);
         for line in &advice.lines {
             self.printer.result(&format!("hint: {}", visible(line)));
         }
-        let is_over = state.phase(&phase) == Some(PhaseStatus::Completed);
-        if !advice.variables.is_empty() && here.is_none() && !is_over {
+        let is_over = matches!(state.phase(&phase), Some(PhaseStatus::Completed | PhaseStatus::Skipped));
+        if here.is_none() && !is_over {
             self.printer.result(&format!(
                 "  {}",
-                resume_command(&typed_path(&self.run.state_file), [advice])
+                resume_command(&typed_path(&self.run.state_file), &advice)
             ));
         }
         Ok(())

@@ -6,10 +6,10 @@ use similar::TextDiff;
 
 use super::super::edit::conflicts;
 use super::super::error::CliError;
-use super::super::take_up::typed_path;
-use crate::run::{RunPath, Session};
+use super::super::take_up::{resume_command, typed_path};
+use crate::run::{RunPath, Session, standing_advice};
 use crate::state::{ByHand, Change, Event, StateError, StateText, Store, patch_text, read_text};
-use crate::ui::{Tone, counted, paint, shell_quote};
+use crate::ui::{Tone, counted, paint};
 
 /// How many unchanged lines are shown around a change.
 const CONTEXT: usize = 2;
@@ -150,9 +150,9 @@ impl Staged {
             ""
         };
         Ok(format!(
-            "{} written{with}; to go on: jumar resume {}",
+            "{} written{with}; to go on: {}",
             counted(count, "change"),
-            shell_quote(&typed_path(&self.run.directory).to_string_lossy())
+            resume_command(&typed_path(&self.run.directory), &standing_advice(&self.base.state))
         ))
     }
 
