@@ -113,6 +113,27 @@ fn looking_writes_nothing_and_runs_no_phase() {
 }
 
 #[test]
+fn a_phase_or_a_parameter_that_is_not_there_is_a_mistake_and_not_nothing() {
+    let place = after_a_run();
+    for (asked, why) in [
+        ("phases.trian", "no phase is called `trian`; did you mean `train`?"),
+        (
+            "params.btch_size",
+            "no parameter is called `btch_size`; did you mean `batch_size`?",
+        ),
+    ] {
+        let refused = place.jumar(&["eval", "r", asked]).code(3);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(
+        place.jumar(&["eval", "r", "\"trian\" in phases"]).code(0).stdout,
+        "false\n"
+    );
+    let json = place.jumar(&["eval", "r", "[params, phases]", "--json"]).code(0).stdout;
+    assert!(json.contains("\"batch_size\"") && json.contains("\"train\""), "{json}");
+}
+
+#[test]
 fn a_mistake_is_drawn_where_it_is() {
     let place = after_a_run();
     let ended = place.jumar(&["eval", "r", "dobule(1)"]).code(3);

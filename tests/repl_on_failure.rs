@@ -275,7 +275,7 @@ fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
     let told = terminal.expect("train failed> ");
     assert!(told.contains("| rate 0.5 mercy") && !told.contains("42 seen"), "{told}");
     terminal.line("params.lr = 0.25");
-    terminal.expect("`:retry NAME=…` the next attempt");
+    terminal.expect("`:retry lr=…` tries again with another value");
     terminal.line("nonsense");
     terminal.expect("no variable is called `nonsense`");
     terminal.expect("train failed> ");

@@ -67,7 +67,7 @@ impl Look {
         };
         // What the top level wrote into its draft of the state is not in the file.
         session.ledger.redraft(state.clone());
-        session.look_at();
+        session.look_at(trouble.is_none());
         if let Some(moment) = moment {
             session.refuse_writes(Some(&past(moment)));
         }

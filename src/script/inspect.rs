@@ -18,7 +18,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("phases", "the section `[phases]`: how each phase stands"),
     (
         "params",
-        "the parameters with their values (`state.params` changes them)",
+        "the parameters as a resume takes them; `params.NAME = …` changes one",
     ),
     ("metrics", "what phases measured: `metrics.train.accuracy`"),
     ("results", "what phases returned: `results.train`"),

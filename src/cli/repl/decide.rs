@@ -11,6 +11,9 @@ use crate::script::Call;
 use crate::state::value::decode;
 use crate::ui::{Align, Cell, Printer, Table, Tone, visible};
 
+/// Who gives the settings of the next attempt.
+const HERE: &str = "`:retry`";
+
 impl Repl<'_> {
     pub(super) fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
         let why = match arguments {
@@ -46,8 +49,8 @@ impl Repl<'_> {
             }
             // As in the state file: what reads as a number, a list or true is one.
             let value = parameters
-                .conform(name, &decode(text))
-                .or_else(|error| parameters.conform(name, &text.into()).map_err(|_| error))?;
+                .conform(name, &decode(text), HERE)
+                .or_else(|error| parameters.conform(name, &text.into(), HERE).map_err(|_| error))?;
             overrides.params.insert(name.into(), value);
         }
         Ok(overrides)
