@@ -403,6 +403,27 @@ fn resume_of_what_is_not_one_run_says_what_there_is() {
 }
 
 #[test]
+fn who_looks_at_a_directory_that_is_no_run_is_told_of_the_runs_in_it() {
+    let workplace = failed_run();
+    let run = workplace.run();
+    for (command, directory) in [
+        ("status", "runs"),
+        ("status", "."),
+        ("report", "runs"),
+        ("explain", "runs"),
+    ] {
+        let ended = workplace.jumar(&[command, directory]).code(2);
+        let told = format!("it is no run itself; its runs are {run}\n");
+        assert!(ended.stderr.contains(&told), "{command} {directory}: {}", ended.stderr);
+    }
+    workplace.write("nothing/file", "");
+    let ended = workplace.jumar(&["status", "nothing"]).code(2);
+    assert!(!ended.stderr.contains("touch"), "{}", ended.stderr);
+    let ended = workplace.jumar(&["resume", "nothing"]).code(2);
+    assert!(ended.stderr.contains("`touch` one to begin so"), "{}", ended.stderr);
+}
+
+#[test]
 fn refusals_are_json_too_when_json_is_asked_for() {
     let workplace = failed_run();
     workplace.write("bad.rhai", "let x = nope();");

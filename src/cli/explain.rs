@@ -68,9 +68,13 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
     printer.raw_stdout(&table(&verdicts, printer));
     let stale = verdicts.iter().filter(|v| !v.causes.is_empty() && !v.runs).count();
     if stale > 0 {
+        let (stale_phases, itself, them, they) = match stale {
+            1 => ("1 phase is stale".into(), "itself", "it", "it is"),
+            many => (format!("{many} phases are stale"), "themselves", "them", "they are"),
+        };
         printer.info(&format!(
-            "\n{stale} stale, and not run again by themselves: `jumar resume {run} --rerun-stale` runs them, \
-             `jumar mark {run} PHASE --as completed` takes them as they are",
+            "\n{stale_phases}, and not run again by {itself}: `jumar resume {run} --rerun-stale` runs {them}, \
+             `jumar mark {run} PHASE --as completed` takes {them} as {they}",
             run = shell_quote(&look.run.directory.to_string_lossy())
         ));
     }

@@ -4,9 +4,12 @@ use super::args::ReportArguments;
 use super::diff::located;
 use super::error::CliError;
 use super::exit_code;
+use super::moment::locate_whole;
 use crate::report::{Reported, page, to_json};
-use crate::run::locate;
 use crate::ui::Printer;
+
+/// Why no moment of a run is reported.
+const PAGE: &str = "a page shows runs as they are";
 
 /// Makes the page.
 pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u8, CliError> {
@@ -16,12 +19,12 @@ pub(super) fn report(arguments: &ReportArguments, printer: &Printer) -> Result<u
             .hint("or pass it on: jumar report > report.html"));
     }
     let runs = match arguments.runs.as_slice() {
-        [] => vec![locate(None)?],
-        [one] => vec![locate(Some(one))?],
+        [] => vec![locate_whole(None, PAGE)?],
+        [one] => vec![locate_whole(Some(one), PAGE)?],
         _ => {
             let chosen = located(&arguments.runs, printer)?;
             if chosen.iter().any(|(_, moment)| moment.is_some()) {
-                return Err(CliError::usage("a page shows runs as they are: leave out the @N"));
+                return Err(CliError::usage(format!("{PAGE}: leave out the @N")));
             }
             chosen.into_iter().map(|(run, _)| run).collect()
         }

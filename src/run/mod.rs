@@ -52,7 +52,7 @@ pub use failure::{Advice, Evidence, Failure, Problem};
 pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
-pub use locate::{LocateError, RunPath, all_runs, locate};
+pub use locate::{LocateError, RunPath, all_runs, few, locate};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};
 pub use provenance::{Git, Gpu, Machine, Provenance, Python, provenance};
