@@ -227,7 +227,7 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     terminal.expect("r (1 staged)> ");
     terminal.keys("\u{4}");
     terminal.expect("1 edit is not written");
-    terminal.keys("\u{4}");
+    terminal.line("d");
     assert_eq!(terminal.end(), 0);
     assert!(place.read("home/.local/share/jumar/history").contains("nonsense()"));
     let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));

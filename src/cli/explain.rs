@@ -35,7 +35,12 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
     let with = With::Resumed {
         pairs: arguments.parameter.clone(),
     };
-    let mut look = Look::open(run, with, printer)?;
+    show(Look::open(run, with, printer)?, phase, arguments.json, printer)?;
+    Ok(exit_code::DONE)
+}
+
+/// Says of all phases of a run, or of one, why they will or will not run.
+pub(super) fn show(mut look: Look, phase: Option<&str>, as_json: bool, printer: &Printer) -> Result<(), CliError> {
     if let Some(trouble) = look.trouble.take() {
         return Err(trouble.into());
     }
@@ -52,18 +57,18 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
             Err(error) => Some(unplanned().ok_or(error)?),
         };
         if let Some(verdict) = place.and_then(|place| verdicts.get(place)) {
-            if arguments.json {
+            if as_json {
                 printer.json(&to_json(&look, verdict));
             } else {
                 printer.raw_stdout(&in_detail(&look, verdict));
             }
         }
-        return Ok(exit_code::DONE);
+        return Ok(());
     }
-    if arguments.json {
+    if as_json {
         let phases: Vec<Value> = verdicts.iter().map(|v| to_json(&look, v)).collect();
         printer.json(&json!({ "run": look.run.directory, "running": look.owner.is_some(), "phases": phases }));
-        return Ok(exit_code::DONE);
+        return Ok(());
     }
     printer.raw_stdout(&table(&verdicts, printer));
     let stale = verdicts.iter().filter(|v| !v.causes.is_empty() && !v.runs).count();
@@ -78,7 +83,7 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
             run = shell_quote(&look.run.directory.to_string_lossy())
         ));
     }
-    Ok(exit_code::DONE)
+    Ok(())
 }
 
 /// `explain PHASE` means the newest run when no run is called that.

@@ -83,7 +83,7 @@ impl Examiner for AtFailure {
                 failure: failure.clone(),
             });
             let talked = if io::stdin().is_terminal() {
-                converse(&mut repl, &self.printer)
+                converse(&mut repl, &self.printer).map(|_| ())
             } else {
                 self.listen(&mut repl);
                 Ok(())

@@ -59,9 +59,11 @@ impl Repl<'_> {
         let state = self.session.ledger.read(State::clone);
         let phase = match arguments.first() {
             Some(name) => self.phase(name)?,
-            None => last_failed(&state)
-                .map(|(phase, ..)| phase)
-                .ok_or_else(|| CliError::usage("which phase?"))?,
+            None => running(&state)
+                .filter(|_| self.is_live)
+                .or_else(|| last_failed(&state).map(|(phase, ..)| phase))
+                .or_else(|| last_begun(&state))
+                .ok_or_else(|| CliError::usage("which phase? None has run yet"))?,
         };
         let number = arguments.get(1).map(|word| {
             word.parse()
@@ -130,6 +132,21 @@ impl Repl<'_> {
         }
         Ok(())
     }
+}
+
+/// The phase that is running, and began last.
+fn running(state: &State) -> Option<String> {
+    let on = state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress);
+    on.max_by_key(|(name, _)| attempts(state, name).last().map(|a| a.started))
+        .map(|(name, _)| name.to_string())
+}
+
+/// The phase whose attempt began last.
+fn last_begun(state: &State) -> Option<String> {
+    let begun = state
+        .phases()
+        .filter_map(|(name, _)| Some((attempts(state, name).last()?.started, name)));
+    begun.max().map(|(_, name)| name.to_string())
 }
 
 /// The attempt that failed last.

@@ -46,6 +46,11 @@ impl Staged {
         self.edits.len()
     }
 
+    /// Whether what is staged, if anything is, leaves everything as it is.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.changes().is_empty()
+    }
+
     /// Takes the file as it is now, if nothing is staged on top of what it was.
     pub(super) fn refresh(&mut self) {
         // A file that cannot be read at this moment is looked at again before the next line.
@@ -89,8 +94,10 @@ impl Staged {
 
     /// What a commit would change in the file, as a unified diff.
     pub(super) fn diff(&self, colored: bool) -> Result<String, CliError> {
-        let after = patch_text(&self.base.text, &self.changes(), &self.run.state_file)?;
-        let diff = TextDiff::from_lines(&self.base.text, &after);
+        // Others may have changed it since the first edit.
+        let now = read_text(&self.run.state_file)?;
+        let after = patch_text(&now.text, &self.changes(), &self.run.state_file)?;
+        let diff = TextDiff::from_lines(&now.text, &after);
         let text = diff
             .unified_diff()
             .context_radius(CONTEXT)

@@ -6,6 +6,7 @@ use rhai::{Array, Dynamic, FnNamespace, FuncRegistration, Map, Module};
 
 use super::Outcome;
 use super::lent::{Params, phase_without_status, typed_in};
+use super::run_info;
 use crate::run::Mode;
 use crate::script::closures::own;
 use crate::script::current;
@@ -35,7 +36,7 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 pub(super) const DOCS: &str = "The run's state file, read and written through: `state.SECTION.KEY` reads, `()` when it is not there; an assignment makes section and key, and is durable when it returns.
 A section has `contains(key)` (`\"k\" in state.s`), `keys()`, `remove(key)` and `to_map()`; `state.phases.NAME` is the status of a phase.";
 
-/// A copy of the state, of a section of it or of the parameters, as maps, also inside lists and maps; `None` for any other value.
+/// A copy of the state, of a section of it, of the parameters or of the run, as maps, also inside lists and maps; `None` for any other value.
 pub(in crate::script) fn as_plain_data(value: &Dynamic) -> Option<Dynamic> {
     let plain = |value: &Dynamic| as_plain_data(value).unwrap_or_else(|| value.clone());
     if let Some(list) = value.read_lock::<Array>() {
@@ -44,6 +45,9 @@ pub(in crate::script) fn as_plain_data(value: &Dynamic) -> Option<Dynamic> {
     if let Some(map) = value.read_lock::<Map>() {
         let entries = map.iter().map(|(key, value)| (key.clone(), plain(value)));
         return Some(entries.collect::<Map>().into());
+    }
+    if let Some(run) = run_info::as_map(value) {
+        return Some(run.into());
     }
     if let Some(params) = value.read_lock::<Params>() {
         return Some(params.as_map().into());
