@@ -14,7 +14,7 @@ use super::look::{Look, With};
 use super::moment::locate_moment;
 use super::outcome::why_blocked;
 use crate::plan::{Cause, Phase, Schedule, Selection, Standing};
-use crate::run::{AttemptOutcome, attempts, locate, stale_phases, standings};
+use crate::run::{AttemptOutcome, attempts, locate, recorded_parameters, stale_phases, standings};
 use crate::state::{PhaseStatus, read, value};
 use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
 
@@ -257,7 +257,10 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
     line("inputs", phase.inputs.join(", "));
     line("outputs", phase.outputs.join(", "));
     let parameters = look.session.parameters();
-    let shown = |name: &String| Some(format!("{name}={}", parameters.get(name)?.value));
+    // One that is declared inside a phase is not known before that runs.
+    let recorded = recorded_parameters(&look.state);
+    let value = |name: &str| parameters.get(name).map(|p| &p.value).or_else(|| recorded.get(name));
+    let shown = |name: &String| Some(format!("{name}={}", value(name)?));
     let read = look.session.recorded_reads(&phase.name);
     line("reads", read.iter().filter_map(shown).collect::<Vec<_>>().join(", "));
     let known = attempts(&look.state, &phase.name);

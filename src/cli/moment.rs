@@ -41,6 +41,12 @@ pub(super) fn locate_whole(asked: Option<&str>, why: &str) -> Result<RunPath, Cl
     }
 }
 
+/// Whether a word alone, where more was wanted, is a run: by its path or its whole name.
+pub(super) fn is_a_run(word: &str) -> bool {
+    let called = |run: &RunPath| run.directory.file_name().is_some_and(|name| name == word);
+    locate(Some(word)).is_ok_and(|run| called(&run) || Path::new(word).symlink_metadata().is_ok())
+}
+
 /// Finds the run that is meant in the middle of a session on `own`: `@4` is that one as it was, and a path means what it
 /// means where the user is, although the session is in the run's working directory.
 pub(super) fn locate_beside(own: &RunPath, asked: &str) -> Result<(RunPath, Option<Moment>), LocateError> {

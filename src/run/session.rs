@@ -216,8 +216,14 @@ impl Session {
 
     /// The parameters that a phase asked for when it completed, or was last accepted.
     pub fn recorded_reads(&self, phase: &str) -> Vec<String> {
-        let print = self.ledger.read(|state| records::fingerprint(state, phase));
-        print.map(|p| p.params.into_keys().collect()).unwrap_or_default()
+        self.ledger.read(|state| match records::fingerprint(state, phase) {
+            Some(print) => print.params.into_keys().collect(),
+            None => {
+                let last = records::attempts(state, phase).pop();
+                last.map(|attempt| attempt.reads.into_iter().collect())
+                    .unwrap_or_default()
+            }
+        })
     }
 
     /// What the commands of a phase's next attempt would have around them; `None` when the plan has no such phase.

@@ -20,7 +20,7 @@ pub const NAMES: &[(&str, &str)] = &[
         "params",
         "the parameters as a resume takes them; `params.NAME = …` changes one",
     ),
-    ("metrics", "what phases measured: `metrics.train.accuracy`"),
+    ("metrics", "what phases measured: `metrics.eval_42.accuracy`"),
     ("results", "what phases returned: `results.train`"),
     ("run", "the run itself: `run.dir`, `run.name`, `run.id`"),
     ("env", "environment variables: `env.HOME`"),
