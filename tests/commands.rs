@@ -403,6 +403,27 @@ fn resume_of_what_is_not_one_run_says_what_there_is() {
 }
 
 #[test]
+fn who_looks_at_a_directory_that_is_no_run_is_told_of_the_runs_in_it() {
+    let workplace = failed_run();
+    let run = workplace.run();
+    for (command, directory) in [
+        ("status", "runs"),
+        ("status", "."),
+        ("report", "runs"),
+        ("explain", "runs"),
+    ] {
+        let ended = workplace.jumar(&[command, directory]).code(2);
+        let told = format!("it is no run itself; its runs are {run}\n");
+        assert!(ended.stderr.contains(&told), "{command} {directory}: {}", ended.stderr);
+    }
+    workplace.write("nothing/file", "");
+    let ended = workplace.jumar(&["status", "nothing"]).code(2);
+    assert!(!ended.stderr.contains("touch"), "{}", ended.stderr);
+    let ended = workplace.jumar(&["resume", "nothing"]).code(2);
+    assert!(ended.stderr.contains("`touch` one to begin so"), "{}", ended.stderr);
+}
+
+#[test]
 fn refusals_are_json_too_when_json_is_asked_for() {
     let workplace = failed_run();
     workplace.write("bad.rhai", "let x = nope();");
@@ -600,4 +621,47 @@ fn logs_takes_the_number_of_a_phase_and_a_phase_alone_says_what_has_not_run() {
         .jumar(&["run", "pipeline.rhai", "--phase", "7", "--phase", "first"])
         .code(0);
     assert!(!ended.stderr.contains("alone"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_advice_after_a_failure_is_the_same_everywhere_and_does_not_undo_what_was_edited_since() {
+    let place = Workplace::with_script(
+        "param(\"batch_size\", 8); phase(\"a\", #{ on_failure: |f| fail() }, || { shell(\"echo CUDA out of memory; exit 1\"); });",
+    );
+    let ended = place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let (hint, command) = (
+        "hint: memory ran out with batch_size=8",
+        "BATCH_SIZE=4 jumar resume r/.experiment_state\n",
+    );
+    assert!(
+        ended.stderr.contains(hint) && ended.stderr.contains(command),
+        "{}",
+        ended.stderr
+    );
+    let status = place.jumar(&["status", "r"]).code(0).stdout;
+    assert!(status.contains(hint) && status.contains(command), "{status}");
+    let failure = place.piped(&["repl", "r"], ":failure\n").code(0).stdout;
+    assert!(failure.contains(hint) && failure.contains(command), "{failure}");
+    let other = place
+        .piped(&["repl", "r"], "state.notes.why = \"x\"\n:commit\n")
+        .code(0);
+    assert!(
+        other.stderr.contains("to go on: BATCH_SIZE=4 jumar resume r\n"),
+        "{}",
+        other.stderr
+    );
+
+    let edited = place
+        .piped(&["repl", "r"], "state.params.batch_size = 2\n:commit\n:failure\n")
+        .code(0);
+    assert!(
+        edited.stderr.contains("to go on: jumar resume r\n"),
+        "{}",
+        edited.stderr
+    );
+    let status = place.jumar(&["status", "r"]).code(0).stdout;
+    for text in [&edited.stdout, &status] {
+        assert!(text.contains("jumar resume r/.experiment_state\n"), "{text}");
+        assert!(!text.contains("BATCH_SIZE=4") && !text.contains("hint:"), "{text}");
+    }
 }

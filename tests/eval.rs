@@ -113,6 +113,77 @@ fn looking_writes_nothing_and_runs_no_phase() {
 }
 
 #[test]
+fn a_phase_or_a_parameter_that_is_not_there_is_a_mistake_and_not_nothing() {
+    let place = after_a_run();
+    for (asked, why) in [
+        ("phases.trian", "no phase is called `trian`; did you mean `train`?"),
+        (
+            "params.btch_size",
+            "no parameter is called `btch_size`; did you mean `batch_size`?",
+        ),
+    ] {
+        let refused = place.jumar(&["eval", "r", asked]).code(3);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(
+        place.jumar(&["eval", "r", "\"trian\" in phases"]).code(0).stdout,
+        "false\n"
+    );
+    let json = place.jumar(&["eval", "r", "[params, phases]", "--json"]).code(0).stdout;
+    assert!(json.contains("\"batch_size\"") && json.contains("\"train\""), "{json}");
+}
+
+#[test]
+fn without_a_run_the_newest_is_asked_and_marked_and_a_run_alone_is_asked_back() {
+    let place = Workplace::new();
+    place.write(
+        "s.rhai",
+        "param(\"lr\", 0.5); phase(\"train\", || { param(\"lr\"); shell(\"exit 3\"); });",
+    );
+    for name in ["old", "new"] {
+        place
+            .jumar(&["run", "s.rhai", "--run-dir", &format!("runs/{name}")])
+            .code(1);
+    }
+    assert_eq!(place.jumar(&["eval", "run.dir"]).code(0).stdout, "runs/new\n");
+    assert_eq!(
+        place.jumar(&["eval", "old", "run.dir", "--json"]).code(0).stdout,
+        "\"runs/old\"\n"
+    );
+    let refused = place.jumar(&["eval", "old"]).code(2).stderr;
+    assert!(refused.contains("what is to be asked of the run old?"), "{refused}");
+    let marked = place.jumar(&["mark", "train", "--as", "skipped"]).code(0);
+    assert_eq!(marked.stdout, "train: failed → skipped\n");
+    assert_eq!(marked.stderr, "in the newest run, runs/new\n");
+    assert_eq!(place.jumar(&["eval", "old", "phases.train"]).code(0).stdout, "failed\n");
+    for (asked, why) in [
+        (
+            &["mark", "trian", "--as", "failed"][..],
+            "no phase `trian`; did you mean `train`?",
+        ),
+        (&["mark", "old", "--as", "failed"], "which phase of the run old?"),
+        (
+            &["mark", "odl", "train", "--as", "failed"],
+            "no run is called `odl`; did you mean `old`?",
+        ),
+        (&["shell", "old"], "which phase of the run old?"),
+        (
+            &["eval", "metrics.train.loss"],
+            "`metrics` shows what was recorded, by phase",
+        ),
+    ] {
+        let refused = place.jumar(asked);
+        assert!(
+            refused.code != 0 && refused.stderr.contains(why),
+            "{asked:?}: {}",
+            refused.stderr
+        );
+    }
+    let explained = place.jumar(&["explain", "old", "train"]).code(0).stdout;
+    assert!(explained.contains("reads        lr=0.5\n"), "{explained}");
+}
+
+#[test]
 fn a_mistake_is_drawn_where_it_is() {
     let place = after_a_run();
     let ended = place.jumar(&["eval", "r", "dobule(1)"]).code(3);

@@ -137,7 +137,14 @@ fn an_edit_is_taken_back_by_undo_and_the_phase_does_not_run_again() {
     place.jumar(&["resume"]).code(0);
     assert_eq!(place.read("ran"), "a\n");
     let again = place.jumar(&["undo"]).code(4);
-    assert!(again.stderr.contains("nothing was changed by hand"), "{}", again.stderr);
+    assert!(
+        again
+            .stderr
+            .contains("nothing is taken back: no change by hand stands\n")
+            && !again.stderr.contains("hanged"),
+        "{}",
+        again.stderr
+    );
 }
 
 #[test]
@@ -167,6 +174,57 @@ fn a_run_can_be_read_as_it_was_after_any_event() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn of_the_past_status_says_how_it_was_and_what_cannot_be_asked_of_it_is_refused_in_words() {
+    let place = Workplace::with_script("phase(\"a\", || { shell(\"exit 3\"); }); phase(\"b\", || {});");
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(1);
+    let all: Vec<Value> =
+        serde_json::from_str(&place.jumar(&["history", "r", "--json"]).code(0).stdout).expect("a list");
+    let begun = all
+        .iter()
+        .find(|e| e["changes"].to_string().contains("in_progress"))
+        .expect("it began");
+    let at = format!("@{}", begun["event"]);
+    let shown = place.jumar(&["status", &format!("r{at}")]).code(0).stdout;
+    assert!(shown.contains(&format!("then     running then, at {at}\n")), "{shown}");
+    assert!(!shown.contains("jumar resume") && !shown.contains("now "), "{shown}");
+    let shown = place.jumar(&["status", "r@1"]).code(0).stdout;
+    assert!(shown.contains("no phase was running then"), "{shown}");
+    for (command, why) in [
+        (&["history"][..], "history lists all events: leave out the @1"),
+        (&["logs"], "logs are shown as they are now: leave out the @1"),
+        (&["resume"], "a run goes on from where it is: leave out the @1"),
+        (&["report", "--json"], "a page shows runs as they are: leave out the @1"),
+        (&["undo"], "leave the @1 out to change it"),
+    ] {
+        let refused = place.jumar(&[command, &["r@1"]].concat()).code(2);
+        let said = refused.stderr + &refused.stdout;
+        assert!(said.contains(why), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_jumar_has_done_nothing_to_has_no_history_and_that_is_no_error() {
+    let place = Workplace::new();
+    place.write(
+        "b.experiment_state",
+        include_str!("fixtures/bash-3.1.0/training_failed.experiment_state"),
+    );
+    let ended = place.jumar(&["history", "b.experiment_state"]).code(0);
+    assert_eq!(ended.stderr, "it has no journal yet: nothing that jumar did to it\n");
+    assert_eq!(
+        place
+            .jumar(&["history", "b.experiment_state", "--json"])
+            .code(0)
+            .stdout
+            .trim(),
+        "[]"
+    );
+    let ended = place.jumar(&["status", "b.experiment_state@1"]).code(4);
+    assert!(ended.stderr.contains("has no journal yet"), "{}", ended.stderr);
+    place.jumar(&["history", "nothing.experiment_state"]).code(2);
 }
 
 #[test]

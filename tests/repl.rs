@@ -227,7 +227,7 @@ fn at_a_terminal_names_are_completed_a_block_goes_on_and_the_history_stays() {
     terminal.expect("r (1 staged)> ");
     terminal.keys("\u{4}");
     terminal.expect("1 edit is not written");
-    terminal.keys("\u{4}");
+    terminal.line("d");
     assert_eq!(terminal.end(), 0);
     assert!(place.read("home/.local/share/jumar/history").contains("nonsense()"));
     let mut terminal = Terminal::start(&mut place.command(&["repl", "r"]));
@@ -364,14 +364,62 @@ fn a_failure_is_told_with_what_helps_and_the_command_that_goes_on() {
     ] {
         assert!(ended.stdout.contains(text), "{text}\n{}", ended.stdout);
     }
-    let refused = piped(&place, "params.batch_size = 4\n").code(3);
+}
+
+#[test]
+fn a_parameter_is_changed_by_its_name_and_shows_what_a_resume_takes() {
+    let place = after_a_failure();
+    let ended = piped(
+        &place,
+        "params.batch_size\nparams.batch_size = 4\nparams.batch_size\n:commit\nparams.batch_size\nparams\n",
+    )
+    .code(0);
+    assert!(ended.stdout.starts_with("8\n4\n4\nbatch_size"), "{}", ended.stdout);
     assert!(
-        refused
-            .stderr
-            .contains("`state.params.NAME = …` is what a resume takes"),
+        ended.stderr.contains("staged: [params] batch_size = 4"),
         "{}",
-        refused.stderr
+        ended.stderr
     );
+    let text = place.read("r/.experiment_state");
+    assert_eq!(value_in(&text, "params", "batch_size").as_deref(), Some("4"));
+    for (line, why) in [
+        (
+            "params.btch_size = 4",
+            "no parameter is called `btch_size`; did you mean `batch_size`?",
+        ),
+        ("state.params.btch_size = 4", "did you mean `batch_size`?"),
+        ("params.btch_size", "did you mean `batch_size`?"),
+        (
+            "params.batch_size = \"many\"",
+            "must be a whole number, not `many` (from what is assigned here)",
+        ),
+    ] {
+        let refused = piped(&place, line).code(3);
+        assert!(refused.stderr.contains(why), "{line}: {}", refused.stderr);
+    }
+    assert_eq!(place.read("r/.experiment_state"), text);
+}
+
+#[test]
+fn a_phase_that_nothing_is_called_is_refused_with_the_one_that_was_meant() {
+    let place = after_a_failure();
+    let before = place.read("r/.experiment_state");
+    for line in [
+        "phases.trian = \"pending\"\n:commit",
+        "state.phases.trian = \"pending\"\n:commit",
+        "state.phases = #{ trian: \"pending\" }\n:commit",
+        "phases.trian",
+    ] {
+        let refused = piped(&place, line).code(3);
+        let why = "no phase is called `trian`; did you mean `train`?";
+        assert!(refused.stderr.contains(why), "{line}: {}", refused.stderr);
+    }
+    assert_eq!(place.read("r/.experiment_state"), before);
+    // One that the script has and the file does not mention yet is pending.
+    place.write("r/.experiment_state", &before.replace("test=pending\n", ""));
+    let ended = piped(&place, "phases.test\nphases.test = \"skipped\"\n:commit\n").code(0);
+    assert_eq!(ended.stdout, "pending\n");
+    assert_eq!(status(&place, "test"), "skipped");
 }
 
 #[test]

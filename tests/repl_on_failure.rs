@@ -275,7 +275,7 @@ fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
     let told = terminal.expect("train failed> ");
     assert!(told.contains("| rate 0.5 mercy") && !told.contains("42 seen"), "{told}");
     terminal.line("params.lr = 0.25");
-    terminal.expect("`:retry NAME=…` the next attempt");
+    terminal.expect("`:retry lr=…` tries again with another value");
     terminal.line("nonsense");
     terminal.expect("no variable is called `nonsense`");
     terminal.expect("train failed> ");
@@ -291,4 +291,48 @@ fn at_a_terminal_one_can_look_open_a_shell_and_go_on() {
     terminal.expect("completed");
     assert_eq!(terminal.end(), 0);
     assert_eq!(status(&place, "train"), "completed");
+}
+
+#[test]
+fn what_is_run_to_look_around_is_shown_and_is_no_part_of_the_phases_log_and_record() {
+    let place = place();
+    let ended = run(&place, "shell(\"echo hi there\")\n:failure\n:quit\n").code(0);
+    assert!(ended.stderr.contains("  | hi there\n"), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("hi there"), "{}", ended.stdout);
+    let state = place.read("r/.experiment_state");
+    assert!(
+        !place.read("r/logs/train.log").contains("hi there") && !state.contains("hi there"),
+        "{state}"
+    );
+    let logs = place.jumar(&["logs", "r", "train"]).code(0).stdout;
+    assert!(logs.contains("rate 0.5") && !logs.contains("hi there"), "{logs}");
+}
+
+#[test]
+fn what_the_scripts_top_level_made_is_in_reach_in_the_middle_of_a_failure() {
+    let place = place_with(
+        r#"
+let batch = param("batch_size", 8);
+let seeds = [1, 2];
+const LIMIT = 9;
+let x = "outer";
+phase("train", || { let x = "inner"; shell("exit 3"); });
+phase("side", || { shell("exit 4"); });
+let last = 5;
+"#,
+    );
+    let ended = run(&place, "[batch, seeds, LIMIT, x, last]\n:fail\n[seeds, x]\n:fail\n").code(1);
+    let shown = ended.stdout.replace('\n', " ");
+    assert!(
+        shown.starts_with(r#"[8, [1, 2], 9, "inner", 5] [[1, 2], "outer"]"#),
+        "{shown}\n{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_setting_that_does_not_fit_is_said_to_come_from_who_typed_it() {
+    let ended = run(&place(), ":retry lr=x\n").code(0);
+    let why = "parameter `lr` must be a number, not `x` (from `:retry`)";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
 }

@@ -354,11 +354,12 @@ pub(super) struct EditArguments {
 }
 
 #[derive(Args, Debug)]
+#[command(allow_missing_positional = true)]
 pub(super) struct EvalArguments {
-    /// A run directory, a state file, a run's name or its beginning; with @N as it was after its N-th event
-    #[arg(value_name = "RUN")]
-    pub run: String,
-    /// A Rhai expression: state.phases.train, params, metrics.train.accuracy, a function of the script
+    /// A run directory, a state file, a run's name or its beginning; with @N as it was after its N-th event; without it the newest
+    #[arg(value_name = "RUN", allow_hyphen_values = true)]
+    pub run: Option<String>,
+    /// A Rhai expression: state.phases.train, params, metrics.eval_42.accuracy, a function of the script
     #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     pub expression: String,
     /// Print the value as JSON
@@ -385,11 +386,11 @@ pub(super) struct ExplainArguments {
 
 #[derive(Args, Debug)]
 pub(super) struct MarkArguments {
-    /// A run directory, a state file, a run's name or its beginning
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Phases, by name, or patterns like 'eval_*'
-    #[arg(value_name = "PHASE", required = true)]
+    #[arg(value_name = "PHASE")]
     pub phases: Vec<String>,
     /// How they stand from now on
     #[arg(long = "as", value_name = "STATE")]
@@ -413,10 +414,11 @@ pub(super) enum MarkStatus {
 }
 
 #[derive(Args, Debug)]
+#[command(allow_missing_positional = true)]
 pub(super) struct ShellArguments {
-    /// A run directory, a state file, a run's name or its beginning
+    /// A run directory, a state file, a run's name or its beginning; without it the newest run
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
     /// The phase, by name
     #[arg(value_name = "PHASE")]
     pub phase: String,

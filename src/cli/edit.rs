@@ -15,12 +15,13 @@ use super::args::EditArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::locate_now;
-use crate::run::RunPath;
+use super::take_up::resume_command;
+use crate::run::{RunPath, standing_advice};
 use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, StateText, Store, announce, changes_between,
     check_text, holder, patch_text, read, read_text, replace_text,
 };
-use crate::ui::{Printer, Tone, paint, shell_quote};
+use crate::ui::{Printer, Tone, paint};
 
 /// How often a taking is made anew because somebody else wrote at the same moment.
 const TRIES: usize = 10;
@@ -369,9 +370,10 @@ fn report(run: &RunPath, changes: &[Shown], as_json: bool, printer: &Printer) ->
         };
         printer.result(&line);
     }
-    printer.info(&format!(
-        "to go on: jumar resume {}",
-        shell_quote(&run.state_file.to_string_lossy())
-    ));
+    // A file that is written to at this very moment is no reason to fail: the edit is made.
+    let advice = read(&run.state_file)
+        .map(|state| standing_advice(&state))
+        .unwrap_or_default();
+    printer.info(&format!("to go on: {}", resume_command(&run.state_file, &advice)));
     exit_code::DONE
 }

@@ -244,9 +244,11 @@ impl From<LocateError> for CliError {
                 let hint = format!("write more of the name; `{newest}` takes the newest");
                 return CliError::usage(error.to_string()).hint(hint);
             }
-            LocateError::NoStateFile { .. } => {
-                "an empty file is a run with everything pending: `touch` one to begin so"
+            LocateError::NoStateFile { inside, .. } if !inside.is_empty() => {
+                let hint = format!("it is no run itself; its runs are {}", crate::run::newest_few(inside));
+                return CliError::usage(error.to_string()).hint(hint);
             }
+            LocateError::NoStateFile { .. } => "it is no run; `jumar runs` lists those under runs/",
             LocateError::Unreadable(_) => return CliError::disk(error.to_string()),
         };
         CliError::usage(error.to_string()).hint(hint)

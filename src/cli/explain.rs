@@ -14,7 +14,7 @@ use super::look::{Look, With};
 use super::moment::locate_moment;
 use super::outcome::why_blocked;
 use crate::plan::{Cause, Phase, Schedule, Selection, Standing};
-use crate::run::{AttemptOutcome, attempts, locate, stale_phases, standings};
+use crate::run::{AttemptOutcome, attempts, locate, recorded_parameters, stale_phases, standings};
 use crate::state::{PhaseStatus, read, value};
 use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
 
@@ -35,7 +35,12 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
     let with = With::Resumed {
         pairs: arguments.parameter.clone(),
     };
-    let mut look = Look::open(run, with, printer)?;
+    show(Look::open(run, with, printer)?, phase, arguments.json, printer)?;
+    Ok(exit_code::DONE)
+}
+
+/// Says of all phases of a run, or of one, why they will or will not run.
+pub(super) fn show(mut look: Look, phase: Option<&str>, as_json: bool, printer: &Printer) -> Result<(), CliError> {
     if let Some(trouble) = look.trouble.take() {
         return Err(trouble.into());
     }
@@ -52,29 +57,33 @@ pub(super) fn explain(arguments: &ExplainArguments, printer: &Printer) -> Result
             Err(error) => Some(unplanned().ok_or(error)?),
         };
         if let Some(verdict) = place.and_then(|place| verdicts.get(place)) {
-            if arguments.json {
+            if as_json {
                 printer.json(&to_json(&look, verdict));
             } else {
                 printer.raw_stdout(&in_detail(&look, verdict));
             }
         }
-        return Ok(exit_code::DONE);
+        return Ok(());
     }
-    if arguments.json {
+    if as_json {
         let phases: Vec<Value> = verdicts.iter().map(|v| to_json(&look, v)).collect();
         printer.json(&json!({ "run": look.run.directory, "running": look.owner.is_some(), "phases": phases }));
-        return Ok(exit_code::DONE);
+        return Ok(());
     }
     printer.raw_stdout(&table(&verdicts, printer));
     let stale = verdicts.iter().filter(|v| !v.causes.is_empty() && !v.runs).count();
     if stale > 0 {
+        let (stale_phases, itself, them, they) = match stale {
+            1 => ("1 phase is stale".into(), "itself", "it", "it is"),
+            many => (format!("{many} phases are stale"), "themselves", "them", "they are"),
+        };
         printer.info(&format!(
-            "\n{stale} stale, and not run again by themselves: `jumar resume {run} --rerun-stale` runs them, \
-             `jumar mark {run} PHASE --as completed` takes them as they are",
+            "\n{stale_phases}, and not run again by {itself}: `jumar resume {run} --rerun-stale` runs {them}, \
+             `jumar mark {run} PHASE --as completed` takes {them} as {they}",
             run = shell_quote(&look.run.directory.to_string_lossy())
         ));
     }
-    Ok(exit_code::DONE)
+    Ok(())
 }
 
 /// `explain PHASE` means the newest run when no run is called that.
@@ -248,7 +257,10 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
     line("inputs", phase.inputs.join(", "));
     line("outputs", phase.outputs.join(", "));
     let parameters = look.session.parameters();
-    let shown = |name: &String| Some(format!("{name}={}", parameters.get(name)?.value));
+    // One that is declared inside a phase is not known before that runs.
+    let recorded = recorded_parameters(&look.state);
+    let value = |name: &str| parameters.get(name).map(|p| &p.value).or_else(|| recorded.get(name));
+    let shown = |name: &String| Some(format!("{name}={}", value(name)?));
     let read = look.session.recorded_reads(&phase.name);
     line("reads", read.iter().filter_map(shown).collect::<Vec<_>>().join(", "));
     let known = attempts(&look.state, &phase.name);

@@ -5,14 +5,14 @@ use serde_json::json;
 use super::args::FsckArguments;
 use super::error::CliError;
 use super::exit_code;
+use super::moment::locate_whole;
 use super::open_run::open_run;
-use crate::run::locate;
 use crate::state::{Finding, inspect};
 use crate::ui::Printer;
 
 /// Looks a run over; the exit code is 4 when there is trouble left.
 pub(super) fn fsck(arguments: &FsckArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
+    let run = locate_whole(arguments.run.as_deref(), "fsck looks at the files as they are")?;
     let mut findings = inspect(&run.state_file)?;
     let mut notes = Vec::new();
     if arguments.repair {

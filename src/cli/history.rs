@@ -9,9 +9,9 @@ use super::args::HistoryArguments;
 use super::error::CliError;
 use super::event_words::in_words;
 use super::exit_code;
+use super::moment::locate_whole;
 use crate::plan::parse_duration;
-use crate::run::locate;
-use crate::state::{ByHand, Happened, KeyChange, history as happened_to};
+use crate::state::{ByHand, Happened, KeyChange, StateError, history as happened_to};
 use crate::ui::counted;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
@@ -20,13 +20,16 @@ const NOTED: &str = "noted";
 
 /// Lists the events of a run, oldest first.
 pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
+    let run = locate_whole(arguments.run.as_deref(), "history lists all events")?;
     let since = arguments
         .since
         .as_deref()
         .map(|text| moment(text, &ZonedDateTime::now()))
         .transpose()?;
-    let mut events = happened_to(&run.state_file)?;
+    let (mut events, is_kept) = match happened_to(&run.state_file) {
+        Err(StateError::NoJournal { .. }) => (vec![], false),
+        events => (events?, true),
+    };
     events.retain(|event| since.is_none_or(|since| event.at >= since));
     if let Some(phase) = &arguments.phase {
         events.retain(|event| event.changes.iter().any(|change| concerns(change, phase)));
@@ -36,7 +39,11 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
         return Ok(exit_code::DONE);
     }
     if events.is_empty() {
-        printer.info("nothing is recorded that was asked for");
+        printer.info(if is_kept {
+            "nothing is recorded that was asked for"
+        } else {
+            "it has no journal yet: nothing that jumar did to it"
+        });
         return Ok(exit_code::DONE);
     }
     let mut table = Table::new(&[

@@ -7,6 +7,7 @@ use super::args::{How, ResumeArguments, RunArguments};
 use super::check::refuse_faults;
 use super::error::{CliError, plan_error};
 use super::left_behind::{keep_commands, looked_at, take_in, unfinished};
+use super::moment::locate_whole;
 use super::open_run::open_run;
 use super::parameter_file::read_parameters;
 use super::repl::AtFailure;
@@ -88,7 +89,12 @@ fn take_up(
     raw: Vec<RawOption>,
     printer: &Printer,
 ) -> Result<u8, CliError> {
-    let mut run = locate(asked)?;
+    let mut run = locate_whole(asked, "a run goes on from where it is").map_err(|error| {
+        match asked.is_some_and(|asked| Path::new(asked).is_dir()) {
+            true => error.hint("an empty file is a run with everything pending: `touch` one to begin so"),
+            false => error,
+        }
+    })?;
     let looks_only = how.dry_run || how.help;
     let state = read(&run.state_file)?;
     let source = recorded_script(&run, &state, script, printer)?;

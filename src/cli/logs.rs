@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::args::LogsArguments;
 use super::error::CliError;
 use super::exit_code;
+use super::moment::{locate_moment, locate_whole};
 use crate::run::{AttemptRecord, RunPath, attempts, locate};
 use crate::state::{PhaseStatus, State, holder, read, value};
 use crate::ui::Printer;
@@ -95,6 +96,9 @@ pub(super) fn logs(arguments: &LogsArguments, printer: &Printer) -> Result<u8, C
 
 /// `logs PHASE` means the newest run when no run is called that.
 fn which(arguments: &LogsArguments) -> Result<(RunPath, Option<String>), CliError> {
+    if let Ok((_, Some(_))) = locate_moment(arguments.run.as_deref()) {
+        locate_whole(arguments.run.as_deref(), "logs are shown as they are now")?;
+    }
     match (&arguments.run, &arguments.phase) {
         (Some(word), None) => match locate(Some(word)) {
             Ok(run) => Ok((run, None)),

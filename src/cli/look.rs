@@ -46,7 +46,18 @@ pub(super) enum With {
 impl Look {
     /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
     pub(super) fn open(asked: Option<&str>, with: With, printer: &Printer) -> Result<Look, CliError> {
-        let (mut run, state, moment) = read_run(asked)?;
+        let (run, state, moment) = read_run(asked)?;
+        Look::plan(run, state, moment, with, printer)
+    }
+
+    /// Plans a run's script on a state of it, which need not be written yet.
+    pub(super) fn plan(
+        mut run: RunPath,
+        state: State,
+        moment: Option<Moment>,
+        with: With,
+        printer: &Printer,
+    ) -> Result<Look, CliError> {
         let source = recorded_script(&run, &state, None, printer);
         go_to_working_directory(&mut run, None, &state, printer)?;
         let owner = holder(&run.state_file).filter(|_| moment.is_none());
@@ -67,7 +78,7 @@ impl Look {
         };
         // What the top level wrote into its draft of the state is not in the file.
         session.ledger.redraft(state.clone());
-        session.look_at();
+        session.look_at(trouble.is_none());
         if let Some(moment) = moment {
             session.refuse_writes(Some(&past(moment)));
         }

@@ -1,4 +1,4 @@
-//! `jumar mark RUN PHASE… --as STATE`: a person says how phases stand. One event, like an edit of the file.
+//! `jumar mark [RUN] PHASE… --as STATE`: a person says how phases stand. One event, like an edit of the file.
 
 use std::thread;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::args::{MarkArguments, MarkStatus};
 use super::error::CliError;
 use super::exit_code;
 use super::look::{Look, With};
-use super::moment::locate_now;
+use super::moment::{is_a_run, locate_now};
 use crate::run::{RunPath, Unfinished, accepted, left_running, stale_phases};
 use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
@@ -50,12 +50,15 @@ impl From<MarkStatus> for PhaseStatus {
 
 /// Marks phases.
 pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, CliError> {
-    let mut run = locate_now(Some(&arguments.run))?;
+    let (mut run, asked) = which(arguments)?;
     let to = PhaseStatus::from(arguments.status);
+    if asked.len() > arguments.phases.len() {
+        printer.info(&format!("in the newest run, {}", run.directory.display()));
+    }
     let state = read(&run.state_file)?;
-    let phases = match choose(&arguments.phases, &phases_of(&state)) {
+    let phases = match choose(&asked, &phases_of(&state)) {
         Ok(phases) => phases,
-        Err(error) => choose(&arguments.phases, &planned(&mut run, &state, printer).ok_or(error)?)?,
+        Err(error) => choose(&asked, &planned(&mut run, &state, printer).ok_or(error)?)?,
     };
     let marking = Marking::new(&mut run, to, &state, printer)?;
     let (marked, live) = match Store::open(&run.state_file) {
@@ -91,6 +94,31 @@ pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, C
         printer.info("the run that is on does not go back to what it has completed; the next `jumar resume` runs it");
     }
     Ok(exit_code::DONE)
+}
+
+/// The run and the phases. `mark PHASE…` means the newest run when no run is called like the first phase.
+fn which(arguments: &MarkArguments) -> Result<(RunPath, Vec<String>), CliError> {
+    let (word, phases) = (&arguments.run, &arguments.phases);
+    let found = locate_now(Some(word));
+    match found {
+        Ok(run) if !phases.is_empty() => return Ok((run, phases.clone())),
+        Ok(run) if is_a_run(word) => {
+            let known = phases_of(&read(&run.state_file)?).join(", ");
+            return Err(CliError::usage(format!("which phase of the run {word}?")).hint(format!("there are {known}")));
+        }
+        _ => {}
+    }
+    let Ok(newest) = locate_now(None) else {
+        return Ok((found?, phases.clone()));
+    };
+    let asked: Vec<String> = std::iter::once(word).chain(phases).cloned().collect();
+    let known = phases_of(&read(&newest.state_file)?);
+    match choose(std::slice::from_ref(word), &known) {
+        Ok(_) => Ok((newest, asked)),
+        // What is neither a run nor a phase is most likely a phase when it stands alone.
+        Err(error) if phases.is_empty() => Err(error),
+        Err(_) => Ok((found?, phases.clone())),
+    }
 }
 
 fn phases_of(state: &State) -> Vec<String> {

@@ -33,6 +33,20 @@ pub(super) fn locate_now(asked: Option<&str>) -> Result<RunPath, CliError> {
     }
 }
 
+/// Finds the run that is meant, which is taken as it is now; `why` says so of the command, for who names a moment of it.
+pub(super) fn locate_whole(asked: Option<&str>, why: &str) -> Result<RunPath, CliError> {
+    match locate_moment(asked)? {
+        (run, None) => Ok(run),
+        (_, Some(moment)) => Err(CliError::usage(format!("{why}: leave out the {}", Suffix(moment)))),
+    }
+}
+
+/// Whether a word alone, where more was wanted, is a run: by its path or its whole name.
+pub(super) fn is_a_run(word: &str) -> bool {
+    let called = |run: &RunPath| run.directory.file_name().is_some_and(|name| name == word);
+    locate(Some(word)).is_ok_and(|run| called(&run) || Path::new(word).symlink_metadata().is_ok())
+}
+
 /// Finds the run that is meant in the middle of a session on `own`: `@4` is that one as it was, and a path means what it
 /// means where the user is, although the session is in the run's working directory.
 pub(super) fn locate_beside(own: &RunPath, asked: &str) -> Result<(RunPath, Option<Moment>), LocateError> {

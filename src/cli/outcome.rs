@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::exit_code;
 use super::take_up::{resume_command, typed_directory, typed_path};
 use crate::plan::{Blocked, Standing};
-use crate::run::{PhaseReport, Report, STATE_FILE, Session};
+use crate::run::{Advice, PhaseReport, Report, STATE_FILE, Session, standing_advice};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};
 
 /// Shows how a walk ended; returns its exit code.
@@ -31,7 +31,7 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
     } else if report.interrupted {
         printer.info(&format!(
             "\nStopped; what was running is pending again. To go on:\n  {}",
-            command(session, report)
+            command(session)
         ));
     } else if report.is_complete() && !as_json {
         let directory = typed_directory(session);
@@ -178,10 +178,14 @@ fn why_waiting(phase: &PhaseReport, blocked: &Blocked) -> String {
     }
 }
 
+/// What helps against what has failed; the same as `status` and the sessions say.
+fn advice(session: &Session) -> Advice {
+    session.ledger.read(standing_advice)
+}
+
 /// The command that goes on, as the user can type it.
-fn command(session: &Session, report: &Report) -> String {
-    let advice = report.failures().map(|failure| &failure.advice);
-    resume_command(&typed_directory(session).join(STATE_FILE), advice)
+fn command(session: &Session) -> String {
+    resume_command(&typed_directory(session).join(STATE_FILE), &advice(session))
 }
 
 fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
@@ -204,13 +208,11 @@ fn banner(session: &Session, report: &Report, printer: &Printer) -> String {
             diagnostic: f.diagnostic.as_deref(),
         })
         .collect();
-    let mut hints: Vec<String> = failures.iter().flat_map(|f| f.advice.lines.clone()).collect();
-    hints.dedup();
     failure_banner(
         &Banner {
             failures: &shown,
-            hints: &hints,
-            resume_command: &command(session, report),
+            hints: &advice(session).lines,
+            resume_command: &command(session),
         },
         printer.stderr_colored(),
     )
@@ -232,7 +234,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
             })
         })
         .collect();
-    let resume = (code != exit_code::DONE).then(|| command(session, report));
+    let resume = (code != exit_code::DONE).then(|| command(session));
     json!({
         "run": typed_directory(session),
         "exit_code": code,

@@ -1,4 +1,4 @@
-//! `jumar shell RUN PHASE`: the user's shell where an attempt's command ran, with that command's environment. The run is
+//! `jumar shell [RUN] PHASE`: the user's shell where an attempt's command ran, with that command's environment. The run is
 //! only looked at.
 
 use std::io::{self, IsTerminal};
@@ -9,6 +9,7 @@ use std::process::Command;
 use super::args::ShellArguments;
 use super::error::CliError;
 use super::look::{Look, With};
+use super::moment::is_a_run;
 use crate::run::{AttemptRecord, MASKED, Surroundings, attempts};
 use crate::ui::{Printer, shell_quote};
 
@@ -24,8 +25,12 @@ pub(super) struct PhaseShell<'a> {
 
 /// Opens a shell in the place of jumar; returns only when it cannot.
 pub(super) fn shell(arguments: &ShellArguments, printer: &Printer) -> Result<u8, CliError> {
-    let look = Look::open(Some(&arguments.run), With::Recorded, printer)?;
     let phase = &arguments.phase;
+    if arguments.run.is_none() && is_a_run(phase) {
+        return Err(CliError::usage(format!("which phase of the run {phase}?"))
+            .hint(format!("jumar shell {} PHASE", shell_quote(phase))));
+    }
+    let look = Look::open(arguments.run.as_deref(), With::Recorded, printer)?;
     let known = attempts(&look.state, phase);
     let record = match arguments.attempt {
         Some(number) => {

@@ -11,11 +11,11 @@ use super::attempt_words::{changed, clock, joined, to_come};
 use super::error::CliError;
 use super::exit_code;
 use super::left_behind::{StillRunning, still_running, still_runs};
-use super::moment::read_run;
+use super::moment::{Suffix, read_run};
 use super::take_up::resume_command;
 use crate::compare::{Estimate, estimate};
-use crate::run::{Advice, AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt};
-use crate::state::{Owner, PhaseStatus, State, holder, read, value};
+use crate::run::{AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt, standing_advice};
+use crate::state::{Moment, Owner, PhaseStatus, State, holder, read, value};
 use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration};
 
 /// How often a run that is watched is looked at.
@@ -34,6 +34,8 @@ struct Around<'a> {
     earlier: Vec<State>,
     /// What a jumar that is gone left running.
     left: Vec<StillRunning>,
+    /// The moment at which the run is shown, if it is not now.
+    moment: Option<Moment>,
     /// How many phases are shown at most.
     most: Option<usize>,
 }
@@ -48,6 +50,7 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
     let owner = holder(&run.state_file).filter(|_| moment.is_none());
     let mut around = Around {
         owner: owner.as_ref(),
+        moment,
         ..Around::default()
     };
     if owner.is_some() {
@@ -81,6 +84,7 @@ fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
             let around = Around {
                 owner: owner.as_ref(),
                 earlier: earlier.take().unwrap_or_else(|| earlier_runs(run, &now.0)),
+                moment: None,
                 most: Some(WATCHED_PHASES),
                 left,
             };
@@ -172,12 +176,25 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
     let still = still_runs(&around.left.iter().collect::<Vec<_>>());
     let interrupted = owner.is_none() && state.phases().any(|(_, s)| s == PhaseStatus::InProgress);
     let now = match owner {
+        _ if around.moment.is_some() => String::new(),
         Some(owner) => format!("running: {owner}"),
         None if still.is_some() => format!("jumar is gone; {}", still.unwrap_or_default()),
         None if interrupted => "not running: jumar ended in the middle of a phase".into(),
         None => "not running".into(),
     };
-    let _ = writeln!(text, "now      {now}");
+    match around.moment {
+        Some(moment) => {
+            let on = if interrupted {
+                "running then"
+            } else {
+                "no phase was running then"
+            };
+            let _ = writeln!(text, "then     {on}, at {}", Suffix(moment));
+        }
+        None => {
+            let _ = writeln!(text, "now      {now}");
+        }
+    }
     if let Some(rest) = owner.and_then(|_| rest(state, &around.earlier)) {
         let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
     }
@@ -196,14 +213,13 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
         let _ = writeln!(text, "stopped by the policy of {phase}: {why}");
     }
     if owner.is_none()
+        && around.moment.is_none()
         && state
             .phases()
             .any(|(_, s)| !matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped))
     {
-        let failed = state.phases().filter(|(_, status)| *status == PhaseStatus::Failed);
-        let advice = failed.filter_map(|(phase, _)| attempts(state, phase).pop());
-        let advice: Vec<Advice> = advice.map(|record| record.advice).collect();
-        for line in advice.iter().flat_map(|one| &one.lines) {
+        let advice = standing_advice(state);
+        for line in &advice.lines {
             let _ = writeln!(text, "hint: {line}");
         }
         let _ = writeln!(text, "\nto go on: {}", resume_command(&run.state_file, &advice));

@@ -6,8 +6,6 @@ use std::sync::OnceLock;
 use super::args::How;
 use super::error::CliError;
 use crate::plan::nearest;
-use serde_json::Map;
-
 use crate::run::{Advice, RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
@@ -35,21 +33,15 @@ pub(super) fn typed_path(path: &Path) -> PathBuf {
     }
 }
 
-/// The command that goes on with a run, as the user can type it, with what usually helps.
-pub(super) fn resume_command<'a>(state_file: &Path, advice: impl IntoIterator<Item = &'a Advice>) -> String {
-    let mut variables = Map::new();
-    for one in advice {
-        for (name, value) in &one.variables {
-            variables.entry(name).or_insert_with(|| value.clone());
-        }
-    }
+/// The command that goes on with a run, which is named as the user can type it, with what usually helps.
+pub(super) fn resume_command(run: &Path, advice: &Advice) -> String {
     let mut command = String::new();
-    for (name, value) in &variables {
+    for (name, value) in &advice.variables {
         let text = value.as_str().map_or_else(|| value.to_string(), String::from);
         command += &format!("{name}={} ", shell_quote(&text));
     }
     command += "jumar resume ";
-    command += &shell_quote(&state_file.to_string_lossy());
+    command += &shell_quote(&run.to_string_lossy());
     command
 }
 

@@ -5,13 +5,13 @@ use serde_json::json;
 use super::args::UnlockArguments;
 use super::error::CliError;
 use super::exit_code;
-use crate::run::locate;
+use super::moment::locate_whole;
 use crate::state::release;
 use crate::ui::Printer;
 
 /// Unlocks a run that nobody has in use.
 pub(super) fn unlock(arguments: &UnlockArguments, printer: &Printer) -> Result<u8, CliError> {
-    let run = locate(arguments.run.as_deref())?;
+    let run = locate_whole(arguments.run.as_deref(), "who has a run in use has it now")?;
     let removed = release(&run.state_file)?;
     if arguments.json {
         printer.json(&json!({ "run": run.directory, "removed": removed }));

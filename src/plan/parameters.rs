@@ -276,16 +276,16 @@ impl Parameters {
         self.declared.iter().map(|(name, parameter)| (name.as_str(), parameter))
     }
 
-    /// A value for a declared parameter, of its type: what a recovery policy sets for the next attempt.
+    /// A value for a declared parameter, of its type. `from` says who gives it: a recovery policy for the next attempt, say.
     ///
     /// # Errors
     /// [`ParameterError::Unclaimed`] for one that is not declared, [`ParameterError::WrongType`] for a value that does not fit.
-    pub fn conform(&self, name: &str, value: &Value) -> Result<Value, ParameterError> {
+    pub fn conform(&self, name: &str, value: &Value, from: &str) -> Result<Value, ParameterError> {
         let known = self.declared.get(name).ok_or_else(|| ParameterError::Unclaimed {
             what: format!("`{name}`"),
             near: self.nearest(name),
         })?;
-        conform(name, value, &known.default, "the recovery policy")
+        conform(name, value, &known.default, from)
     }
 
     /// Checks that everything typed on the command line was claimed by a parameter.

@@ -253,7 +253,10 @@ impl Attempt {
     /// Starts a command and waits for its end.
     fn start(&self, command: &Command, shown: String, watch: Watch<'_>) -> Result<CommandResult, Problem> {
         let log = command.log.clone();
-        lock(&self.record).note_command(&shown, command);
+        // Of an attempt that is over the record is complete: what is run to look around is no part of it.
+        if !self.is_over() {
+            lock(&self.record).note_command(&shown, command);
+        }
         let from = self
             .open_log(&log, &shown)
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;
@@ -400,10 +403,20 @@ impl Attempt {
         match asked {
             Some(path) if path.components().count() > 1 || path.is_absolute() => path.into(),
             Some(name) => run_dir.join("logs").join(name),
-            None => run_dir
-                .join("logs")
-                .join(format!("{}.log", file_stem(&self.phase.name))),
+            None => run_dir.join("logs").join(self.log_name()),
         }
+    }
+
+    /// The name of the phase's log; whoever looks around in an attempt that is over has one beside it.
+    fn log_name(&self) -> String {
+        let kind = if self.is_over() { ".repl.log" } else { ".log" };
+        file_stem(&self.phase.name) + kind
+    }
+
+    /// Where the output of commands goes that are run in the middle of its failure; `None` before it has failed.
+    pub fn log_of_the_looks(&self) -> Option<PathBuf> {
+        let directory = self.session.directory.path().ok().filter(|_| self.is_over())?;
+        Some(self.log_path(&directory, None))
     }
 
     /// Writes the line that says what follows. Returns where the command's own output will begin.
@@ -423,7 +436,7 @@ impl Attempt {
     fn write_log(&self, log: &Path, lines: &str) -> std::io::Result<u64> {
         let mut file = open_to_append(log)?;
         let start = file.metadata()?.len();
-        let first = {
+        let first = !self.is_over() && {
             let mut progress = lock(&self.progress);
             let first = !progress.logs.iter().any(|l| l == log);
             if first {

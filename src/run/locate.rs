@@ -32,7 +32,7 @@ pub enum LocateError {
         near: Option<String>,
     },
     /// Several runs begin like that.
-    #[error("`{asked}` could be any of {} runs: {}; the newest is {newest}", candidates.len(), few(candidates))]
+    #[error("`{asked}` could be any of {} runs: {}; the newest is {newest}", candidates.len(), newest_few(candidates))]
     Ambiguous {
         /// What was asked for.
         asked: String,
@@ -52,6 +52,8 @@ pub enum LocateError {
     NoStateFile {
         /// The directory.
         directory: PathBuf,
+        /// The runs in it, or in its `runs/`.
+        inside: Vec<String>,
     },
     /// The directory of runs cannot be read.
     #[error("cannot read runs/: {0}")]
@@ -59,7 +61,7 @@ pub enum LocateError {
 }
 
 /// The newest of many names, newest first.
-fn few(names: &[String]) -> String {
+pub fn newest_few(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().rev().take(MOST_NAMES).map(String::as_str).collect();
     let more = match names.len() - shown.len() {
         0 => String::new(),
@@ -86,7 +88,10 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
         return if exists(&run.state_file) {
             Ok(run)
         } else {
-            Err(LocateError::NoStateFile { directory: path.into() })
+            Err(LocateError::NoStateFile {
+                directory: path.into(),
+                inside: runs_inside(path),
+            })
         };
     }
     if path.extension().is_some_and(|extension| extension == "rhai") {
@@ -168,6 +173,23 @@ fn without_date(name: &str) -> Option<&str> {
         length = length.checked_sub(parts.pop()?.len() + 1)?;
     }
     is_date(&parts).then(|| &name[..length - "_20260101_120000".len()])
+}
+
+/// Runs that lie in a directory, or in its `runs/`, as paths, oldest first.
+fn runs_inside(directory: &Path) -> Vec<String> {
+    let places = [directory.to_path_buf(), directory.join("runs")];
+    let entries = places.iter().flat_map(fs::read_dir).flatten().flatten();
+    let runs = entries.map(|entry| in_directory(&entry.path()));
+    let mut aged: Vec<_> = runs
+        .filter(|run| exists(&run.state_file))
+        .map(|r| (age(&r), r))
+        .collect();
+    aged.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let named = |run: RunPath| {
+        let path = run.directory;
+        path.strip_prefix(".").unwrap_or(&path).to_string_lossy().into_owned()
+    };
+    aged.into_iter().map(|(_, run)| named(run)).collect()
 }
 
 /// What orders runs. The state file tells the second in which a run began; of those that began in the same one, the

@@ -4,6 +4,7 @@
 //! never writes to the terminal; what there is to see goes to an [`Observer`].
 
 mod activity;
+mod advice;
 mod attempt;
 mod attempt_command;
 mod attempt_record;
@@ -38,6 +39,7 @@ mod unsaved;
 mod watchdog;
 
 pub use activity::{Activity, ActivityKind, activities};
+pub use advice::{advice_for, standing_advice};
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::{CommandRequest, Surroundings};
 pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};
@@ -51,7 +53,7 @@ pub use failure::{Advice, Evidence, Failure, Problem};
 pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;
-pub use locate::{LocateError, RunPath, all_runs, locate};
+pub use locate::{LocateError, RunPath, all_runs, locate, newest_few};
 pub use modules::{ImportedModule, imported_modules, keep_modules};
 pub use observe::{Observer, SilentObserver};
 pub use preview::{PhasePreview, preview};

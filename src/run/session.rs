@@ -51,6 +51,7 @@ pub struct Session {
     unfinished: Mutex<Unfinished>,
     parameters_count: AtomicBool,
     looked_at: AtomicBool,
+    unplanned: AtomicBool,
     refusal: Mutex<Option<String>>,
     interrupted: OnceLock<Arc<AtomicBool>>,
 }
@@ -86,6 +87,7 @@ impl Session {
             unfinished: Mutex::default(),
             parameters_count: AtomicBool::new(false),
             looked_at: AtomicBool::new(false),
+            unplanned: AtomicBool::new(false),
             refusal: Mutex::default(),
             interrupted: OnceLock::new(),
         }
@@ -169,8 +171,15 @@ impl Session {
     }
 
     /// From here on nothing is planned or run: somebody looks at what there is.
-    pub fn look_at(&self) {
+    /// `is_planned` says whether the script could declare all that it has.
+    pub fn look_at(&self, is_planned: bool) {
         self.looked_at.store(true, Ordering::Relaxed);
+        self.unplanned.store(!is_planned, Ordering::Relaxed);
+    }
+
+    /// Whether the plan and the parameters are all that the script has.
+    pub fn is_planned(&self) -> bool {
+        !self.unplanned.load(Ordering::Relaxed)
     }
 
     /// Whether somebody only looks at what there is.
@@ -207,8 +216,14 @@ impl Session {
 
     /// The parameters that a phase asked for when it completed, or was last accepted.
     pub fn recorded_reads(&self, phase: &str) -> Vec<String> {
-        let print = self.ledger.read(|state| records::fingerprint(state, phase));
-        print.map(|p| p.params.into_keys().collect()).unwrap_or_default()
+        self.ledger.read(|state| match records::fingerprint(state, phase) {
+            Some(print) => print.params.into_keys().collect(),
+            None => {
+                let last = records::attempts(state, phase).pop();
+                last.map(|attempt| attempt.reads.into_iter().collect())
+                    .unwrap_or_default()
+            }
+        })
     }
 
     /// What the commands of a phase's next attempt would have around them; `None` when the plan has no such phase.

@@ -9,6 +9,7 @@ use super::api;
 use super::current;
 use super::fault::mistake;
 use super::host::{HostBodies, TAIL};
+use super::post_mortem;
 use super::resolver::{Loading, MODULE_END, Resolver};
 use super::shared::Shared;
 use crate::run::Mode;
@@ -53,6 +54,9 @@ pub(super) fn build(shared: &Arc<Shared>) -> Engine {
     engine.register_fn(TAIL, move |context: NativeCallContext| {
         if known.missing_parameter().is_some() {
             return;
+        }
+        if known.examiner().is_some() {
+            known.keep_top_level(post_mortem::top_level());
         }
         if let Some(walk) = known.take_walk() {
             walk(&HostBodies::new(&known, &context));

@@ -18,9 +18,9 @@ pub const NAMES: &[(&str, &str)] = &[
     ("phases", "the section `[phases]`: how each phase stands"),
     (
         "params",
-        "the parameters with their values (`state.params` changes them)",
+        "the parameters as a resume takes them; `params.NAME = …` changes one",
     ),
-    ("metrics", "what phases measured: `metrics.train.accuracy`"),
+    ("metrics", "what phases measured: `metrics.eval_42.accuracy`"),
     ("results", "what phases returned: `results.train`"),
     ("run", "the run itself: `run.dir`, `run.name`, `run.id`"),
     ("env", "environment variables: `env.HOME`"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, GlobalRuntimeState, Map, Scope};
 use serde_json::Value;
 
-use super::api::{as_plain_data, section_handle};
+use super::api::{as_plain_data, params_handle, phases_handle};
 use super::closures::own;
 use super::current;
 use super::diagnostics::ScriptError;
@@ -179,8 +179,8 @@ impl Lines {
     fn lend(&mut self) {
         let lent = self.lent.iter().filter_map(|name| {
             let value = match *name {
-                "phases" => section_handle(&self.shared, "phases"),
-                "params" => self.parameters(),
+                "phases" => phases_handle(&self.shared),
+                "params" => params_handle(&self.shared),
                 "metrics" => self.by_phase("metrics", ""),
                 "results" => self.by_phase("results", ".result"),
                 _ => return None,
@@ -188,22 +188,6 @@ impl Lines {
             Some((name.to_string(), value))
         });
         self.shared.lend(lent.collect());
-    }
-
-    fn parameters(&self) -> Dynamic {
-        let parameters = self.shared.session.parameters();
-        let mut map: Map = parameters
-            .iter()
-            .map(|(name, p)| (name.into(), from_data(&p.value)))
-            .collect();
-        drop(parameters);
-        // A run whose script is gone still has what it recorded.
-        self.shared.session.ledger.read(|state| {
-            for (name, text) in state.section("params") {
-                map.entry(name.into()).or_insert_with(|| from_data(&decode(text)));
-            }
-        });
-        map.into()
     }
 
     /// A section with keys `phase.name`: a map of phases. With a suffix, only the keys that end so, and without it.
@@ -305,10 +289,10 @@ impl Lines {
 fn with_the_right_way(error: ScriptError) -> ScriptError {
     let is_about = |name: &&str| error.message().ends_with(&format!("constant {name}"));
     match ["params", "metrics", "results"].into_iter().find(is_about) {
-        Some("params") => error.help(
-            "`params` shows what the run had; `state.params.NAME = …` is what a resume takes, `:retry NAME=…` the next attempt",
-        ),
-        Some(name) => error.help(format!("`{name}` shows what was recorded; `state.{name}` can be changed")),
+        Some("params") => error.help("`params.NAME = …` changes what a resume takes, `:retry NAME=…` the next attempt"),
+        Some(name) => error.help(format!(
+            "`{name}` shows what was recorded; `state.{name}` can be changed"
+        )),
         None => error,
     }
 }

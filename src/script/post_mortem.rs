@@ -124,10 +124,22 @@ fn take_frames() -> Vec<Frame> {
     FRAMES.with(|frames| std::mem::take(&mut *frames.borrow_mut()))
 }
 
-/// The variables of frames; of those with one name the innermost counts.
-fn variables(frames: &[Frame]) -> Scope<'static> {
+/// The variables that the script's top level has made on this thread by now.
+pub(super) fn top_level() -> Scope<'static> {
+    FRAMES.with(|frames| {
+        frames
+            .borrow()
+            .first()
+            .map(|frame| copy(&frame.scope))
+            .unwrap_or_default()
+    })
+}
+
+/// The variables of the script's top level and of frames; of those with one name the innermost counts.
+fn variables(top_level: &Scope, frames: &[Frame]) -> Scope<'static> {
     let mut scope = Scope::new();
-    for (name, _, value) in frames.iter().flat_map(|frame| frame.scope.iter()) {
+    let inner = frames.iter().flat_map(|frame| frame.scope.iter());
+    for (name, _, value) in top_level.iter().chain(inner) {
         scope.push_dynamic(name.to_string(), own(value));
     }
     scope
@@ -138,6 +150,7 @@ pub(super) struct FailedPhase<'a> {
     engine: &'a Engine,
     lines: Lines,
     frames: Vec<Frame>,
+    top_level: Scope<'static>,
     /// The phase's name, which stands for its body.
     phase: String,
     /// The frame that is looked at.
@@ -152,14 +165,21 @@ impl<'a> FailedPhase<'a> {
     ) -> FailedPhase<'a> {
         let global = context.global_runtime_state().clone();
         let frames = take_frames();
+        let top_level = shared.top_level();
         // Whoever looks may take their time, also where the phase's own was over.
         attempt.stop_the_clock();
         FailedPhase {
             engine: context.engine(),
-            lines: Lines::in_the_middle(Arc::clone(shared), global, variables(&frames), Arc::clone(attempt)),
+            lines: Lines::in_the_middle(
+                Arc::clone(shared),
+                global,
+                variables(&top_level, &frames),
+                Arc::clone(attempt),
+            ),
             phase: attempt.phase.name.clone(),
             at: frames.len().saturating_sub(1),
             frames,
+            top_level,
         }
     }
 }
@@ -195,7 +215,7 @@ impl Ask for FailedPhase<'_> {
         let Some(up_to_it) = self.frames.get(..=call) else {
             return false;
         };
-        self.lines.move_to(variables(up_to_it));
+        self.lines.move_to(variables(&self.top_level, up_to_it));
         self.at = call;
         true
     }

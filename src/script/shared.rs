@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rhai::{AST, Dynamic, FnPtr, Position};
+use rhai::{AST, Dynamic, FnPtr, Position, Scope};
 
 use super::closures::Libraries;
 use super::post_mortem::Examiner;
@@ -42,6 +42,7 @@ pub(super) struct Shared {
     lending: AtomicBool,
     lent: Mutex<HashMap<String, Dynamic>>,
     examiner: OnceLock<Arc<dyn Examiner>>,
+    top_level: OnceLock<Scope<'static>>,
     functions: Mutex<Vec<(String, Vec<String>)>>,
     reaches: Mutex<HashMap<Place, Option<Arc<Reach>>>>,
     all_functions: Mutex<(usize, Arc<Functions>)>,
@@ -68,6 +69,7 @@ impl Shared {
             lending: AtomicBool::new(false),
             lent: Mutex::default(),
             examiner: OnceLock::new(),
+            top_level: OnceLock::new(),
             functions: Mutex::default(),
             reaches: Mutex::default(),
             all_functions: Mutex::default(),
@@ -212,6 +214,16 @@ impl Shared {
 
     pub(super) fn set_examiner(&self, examiner: Arc<dyn Examiner>) {
         let _ = self.examiner.set(examiner);
+    }
+
+    /// Keeps what the script's top level left, for whoever looks at failures.
+    pub(super) fn keep_top_level(&self, variables: Scope<'static>) {
+        let _ = self.top_level.set(variables);
+    }
+
+    /// What the script's top level left; nothing when nobody looks at failures.
+    pub(super) fn top_level(&self) -> Scope<'static> {
+        self.top_level.get().cloned().unwrap_or_default()
     }
 
     pub(super) fn lent(&self, name: &str) -> Option<Dynamic> {

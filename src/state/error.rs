@@ -18,6 +18,11 @@ pub enum StateError {
         /// The state file that was asked for.
         path: PathBuf,
     },
+    /// There is a state file, and nothing recorded beside it: nothing was done to it by this program.
+    NoJournal {
+        /// The state file.
+        path: PathBuf,
+    },
     /// A state file is to be made where there is one already.
     AlreadyExists {
         /// The file that is in the way.
@@ -139,6 +144,12 @@ impl StateError {
             StateError::NotFound { path } => {
                 format!("{}: there is no such state file", path.display())
             }
+            StateError::NoJournal { path } => {
+                format!(
+                    "{} has no journal yet: nothing was done to it that could be recorded",
+                    path.display()
+                )
+            }
             StateError::AlreadyExists { path } => {
                 format!(
                     "{}: there is a state file already. Nothing was changed.",
@@ -187,10 +198,7 @@ impl StateError {
                 format!("the history of {} goes from event {first} to {last}", path.display())
             }
             StateError::CannotUndo { path, why } => {
-                format!(
-                    "{}: nothing can be taken back: {why}. Nothing was changed.",
-                    path.display()
-                )
+                format!("{}: nothing is taken back: {why}", path.display())
             }
             StateError::MaybeLocked { owner, path } => format!(
                 "{owner} held {}, and this file system has no locks, so it cannot be known whether it still runs. \
@@ -271,7 +279,7 @@ impl StateError {
             StateError::Unreadable { source, .. } if source.kind() == io::ErrorKind::Other => {
                 Some("look at what is there with `ls -l`, and put the state file in its place".to_owned())
             }
-            StateError::Unreadable { .. } | StateError::BadChange { .. } => None,
+            StateError::NoJournal { .. } | StateError::Unreadable { .. } | StateError::BadChange { .. } => None,
         }
     }
 }

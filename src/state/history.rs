@@ -74,7 +74,7 @@ pub enum Moment {
 /// The events of a run, oldest first. Nothing is locked or written.
 ///
 /// # Errors
-/// [`StateError::NotFound`] when there is no journal, [`StateError::Io`].
+/// [`StateError::NoJournal`] when nothing is recorded, [`StateError::NotFound`] when there is no state file either, [`StateError::Io`].
 pub fn history(state_file: &Path) -> Result<Vec<Happened>, StateError> {
     let (mut state, mut records) = all_records(state_file)?;
     say_who(records.values_mut(), announced(&places(state_file).1));
@@ -151,7 +151,7 @@ pub fn undo(store: &mut Store, number: Option<u64>) -> Result<Happened, StateErr
     let Some(happened) = found else {
         return Err(refuse(match number {
             Some(number) => format!("there is no event {number}"),
-            None => "nothing was changed by hand".to_owned(),
+            None => "no change by hand stands".to_owned(),
         }));
     };
     let mut event = Event::new(format!("{UNDO}{} by {}", happened.number, owner::user()));
@@ -229,6 +229,9 @@ fn all_records(state_file: &Path) -> Result<(State, BTreeMap<u64, Record>), Stat
     }
     match start {
         Some(start) => Ok((start, records)),
+        None if super::look::exists(state_file) => Err(StateError::NoJournal {
+            path: state_file.to_owned(),
+        }),
         None => Err(StateError::NotFound {
             path: state_file.to_owned(),
         }),
@@ -353,7 +356,7 @@ mod tests {
         assert_eq!(undo(&mut store, None).unwrap().number, 3);
         assert_eq!(store.state().phase("a"), Some(PhaseStatus::Completed));
         let error = undo(&mut store, None).unwrap_err();
-        assert!(error.to_string().contains("nothing was changed by hand"), "{error}");
+        assert!(error.to_string().contains("no change by hand stands"), "{error}");
         let last = history(&file).unwrap().pop().unwrap();
         assert!(last.verb.starts_with("undid 3 by "), "{}", last.verb);
     }

@@ -1,5 +1,6 @@
 //! `--repl-on-failure`: the run stops inside the failed phase before its policy is asked, and a person may answer for it.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use super::converse;
 use super::keyboard::goes_on;
 use super::session::{Failed, Flow, Repl};
 use crate::run::{Attempt, Decision, Failure, RunPath, STATE_FILE};
-use crate::script::{Ask, Examiner};
+use crate::script::{Ask, Examiner, NAMES};
 use crate::ui::Printer;
 
 /// Somebody at the terminal, or a script on standard input.
@@ -50,7 +51,13 @@ impl AtFailure {
                 .collect();
             printer.info(&format!("in {}; `:frame` goes there", path.join(", in ")));
         }
-        printer.info(&format!("in reach: {}", ask.variables().join(", ")));
+        let own = calls.iter().flat_map(|call| call.variables.iter().map(String::as_str));
+        let own: BTreeSet<&str> = own.chain(NAMES.iter().map(|(name, _)| *name)).collect();
+        let own: Vec<&str> = own.into_iter().collect();
+        printer.info(&format!(
+            "in reach: {}, and what the script's top level made",
+            own.join(", ")
+        ));
         printer
             .info("`:retry`, `:skip`, `:fail`, `:abort` answer for the policy, `:quit` leaves it the answer; `:help`");
     }
@@ -76,7 +83,7 @@ impl Examiner for AtFailure {
                 failure: failure.clone(),
             });
             let talked = if io::stdin().is_terminal() {
-                converse(&mut repl, &self.printer)
+                converse(&mut repl, &self.printer).map(|_| ())
             } else {
                 self.listen(&mut repl);
                 Ok(())

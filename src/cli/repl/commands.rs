@@ -24,6 +24,8 @@ pub(super) enum Place {
     Anywhere,
     /// Where edits are staged.
     Staging,
+    /// Where the whole run is looked at.
+    Whole,
     /// Inside a phase that has failed.
     Failure,
 }
@@ -83,6 +85,13 @@ pub(super) const ALL: &[Command] = &[
         "[PHASE]",
         "what is known of the last failure",
         Place::Anywhere,
+    ),
+    command(
+        "explain",
+        Argument::Phase,
+        "[PHASE]",
+        "why each phase will or will not run, what is staged included",
+        Place::Whole,
     ),
     command(
         "changes",

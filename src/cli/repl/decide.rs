@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::super::error::CliError;
 use super::super::shell::PhaseShell;
-use super::session::Repl;
+use super::session::{Failed, Repl};
 use crate::run::{Decision, MASKED, Overrides, Surroundings};
 use crate::script::Call;
 use crate::state::value::decode;
 use crate::ui::{Align, Cell, Printer, Table, Tone, visible};
+
+/// Who gives the settings of the next attempt.
+const HERE: &str = "`:retry`";
 
 impl Repl<'_> {
     pub(super) fn decide(&self, name: &str, arguments: &[&str]) -> Result<Decision, CliError> {
@@ -46,8 +49,8 @@ impl Repl<'_> {
             }
             // As in the state file: what reads as a number, a list or true is one.
             let value = parameters
-                .conform(name, &decode(text))
-                .or_else(|error| parameters.conform(name, &text.into()).map_err(|_| error))?;
+                .conform(name, &decode(text), HERE)
+                .or_else(|error| parameters.conform(name, &text.into(), HERE).map_err(|_| error))?;
             overrides.params.insert(name.into(), value);
         }
         Ok(overrides)
@@ -55,12 +58,17 @@ impl Repl<'_> {
 
     /// How long the logs of the attempt are.
     pub(super) fn log_ends(&self) -> HashMap<String, u64> {
-        let logs = self.failed.iter().flat_map(|failed| failed.attempt.record().logs);
+        let own = |failed: &Failed| failed.attempt.record().logs.into_iter().map(|(log, _)| log);
+        let beside = |failed: &Failed| failed.attempt.log_of_the_looks();
+        let logs = self.failed.iter().flat_map(|failed| {
+            let beside = beside(failed).map(|log| log.to_string_lossy().into_owned());
+            own(failed).chain(beside)
+        });
         let length = |log: &str| std::fs::metadata(log).map_or(0, |m| m.len());
-        logs.map(|(log, _)| (log.clone(), length(&log))).collect()
+        logs.map(|log| (log.clone(), length(&log))).collect()
     }
 
-    /// Shows what commands have written since: it goes to the log, and whoever looks wants to see it.
+    /// Shows what commands have written since: it goes to a log, and whoever looks wants to see it.
     pub(super) fn show_new_output(&self, before: &HashMap<String, u64>) {
         for log in self.log_ends().into_keys() {
             let written = std::fs::read(&log).unwrap_or_default();

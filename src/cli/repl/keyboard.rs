@@ -20,6 +20,9 @@ use crate::ui::{Tone, paint};
 /// How many lines the history keeps.
 const HISTORY: usize = 10_000;
 
+/// What stands in a line that goes on, until something is typed into it.
+const GOES_ON: &str = "… goes on; Ctrl-C drops it";
+
 /// What was typed.
 pub(super) enum Typed {
     /// A line, or several that belong together.
@@ -169,6 +172,12 @@ impl Hinter for Typing {
     fn hint(&self, line: &str, at: usize, context: &Context<'_>) -> Option<Grey> {
         if at < line.len() || line.is_empty() || self.is_asking {
             return None;
+        }
+        if line.ends_with('\n') {
+            return Some(Grey {
+                text: GOES_ON.into(),
+                can_be_taken: false,
+            });
         }
         if let Some(signature) = self.words.signature(line) {
             return Some(Grey {

@@ -49,12 +49,17 @@ fn interactive(repl: &mut Repl<'_>, printer: &Printer) -> Result<u8, CliError> {
     let flag = interrupt_flag().map_err(|e| CliError::disk(format!("cannot watch for interrupts: {e}")))?;
     repl.session().interrupt_with(flag);
     printer.info("`:help` shows what there is; Ctrl-D leaves");
-    converse(repl, printer)?;
-    Ok(exit_code::DONE)
+    match converse(repl, printer)? {
+        Flow::GiveUp => {
+            Err(CliError::usage(format!("{} dropped", edits(repl.staged())))
+                .hint("`:commit` writes them before the end"))
+        }
+        _ => Ok(exit_code::DONE),
+    }
 }
 
-/// Reads and answers lines at the terminal until the user leaves.
-fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<(), CliError> {
+/// Reads and answers lines at the terminal until the user leaves; returns in which way.
+fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<Flow, CliError> {
     let gone = |e: rustyline::error::ReadlineError| CliError::disk(format!("cannot read from the terminal: {e}"));
     let mut keyboard = Keyboard::new(printer.stdout_colored()).map_err(gone)?;
     loop {
@@ -70,7 +75,7 @@ fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<(), CliError> {
         };
         match flow {
             Ok(Flow::GoOn) => {}
-            Ok(Flow::Leave) => return Ok(()),
+            Ok(end) => return Ok(end),
             Err(error) => {
                 error.report(printer, false);
             }
@@ -78,7 +83,7 @@ fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<(), CliError> {
     }
 }
 
-/// Asks what becomes of staged edits. Leaving once more drops them.
+/// Asks what becomes of staged edits. Ending the input once more gives them up.
 fn before_leaving(
     repl: &mut Repl<'_>,
     keyboard: &mut Keyboard,
@@ -93,7 +98,7 @@ fn before_leaving(
         let answer = match keyboard.ask("(c)ommit and leave, (d)rop and leave, or (s)tay? ")? {
             Typed::Line(line) => line.trim().chars().next().map(|c| c.to_ascii_lowercase()),
             Typed::Dropped => Some('s'),
-            Typed::End => Some('d'),
+            Typed::End => return Ok(Ok(Flow::GiveUp)),
         };
         match answer {
             Some('c') => return Ok(repl.answer(":commit").map(|_| Flow::Leave)),
@@ -129,7 +134,7 @@ fn piped(repl: &mut Repl<'_>, printer: &Printer) -> Result<u8, CliError> {
         repl.refresh();
         match repl.answer(piece.trim_end()) {
             Ok(Flow::GoOn) => {}
-            Ok(Flow::Leave) => break,
+            Ok(Flow::Leave | Flow::GiveUp) => break,
             Err(error) => {
                 printer.info(&format!("stopped at line {} of the input", number + 1));
                 return Err(error);

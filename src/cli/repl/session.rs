@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::super::error::CliError;
-use super::super::look::past;
+use super::super::explain;
+use super::super::look::{Look, With, past};
 use super::super::moment::Suffix;
 use super::super::status;
 use super::commands::{self, Place};
@@ -21,6 +22,8 @@ pub(super) enum Flow {
     GoOn,
     /// The end.
     Leave,
+    /// The end, although edits are staged: they are dropped.
+    GiveUp,
 }
 
 /// A session on a run.
@@ -32,7 +35,7 @@ pub(super) struct Repl<'a> {
     staged: Option<Staged>,
     pub(super) functions: Vec<FunctionDocs>,
     pub(super) printer: &'a Printer,
-    is_live: bool,
+    pub(super) is_live: bool,
     /// The moment of the run that is looked at, if it is not now.
     pub(super) moment: Option<Moment>,
     pub(super) failed: Option<Failed>,
@@ -92,9 +95,11 @@ impl<'a> Repl<'a> {
         self.session
     }
 
-    /// How many edits are staged.
+    /// How many edits are staged; none when together they leave everything as it is.
     pub(super) fn staged(&self) -> usize {
-        self.staged.as_ref().map_or(0, Staged::len)
+        self.staged
+            .as_ref()
+            .map_or(0, |staged| if staged.is_in_vain() { 0 } else { staged.len() })
     }
 
     /// Takes in what has happened to the run since the last line.
@@ -102,7 +107,11 @@ impl<'a> Repl<'a> {
         let Some(staged) = &mut self.staged else { return };
         let owner = holder(&self.run.state_file);
         self.is_live = owner.is_some();
-        let why = owner.map(|owner| format!("the run is on, in {owner}; when it has ended, or with `jumar mark`"));
+        let why = owner.map(|owner| {
+            format!(
+                "the run is on, in {owner}. It can be changed here when it has ended, and at once with `jumar mark`"
+            )
+        });
         self.session.refuse_writes(why.as_deref());
         staged.refresh();
     }
@@ -212,6 +221,7 @@ impl<'a> Repl<'a> {
             }
             "log" => self.log(&arguments)?,
             "diff" => self.diff(&arguments)?,
+            "explain" => self.explain(arguments.first().copied())?,
             "failure" => self.failure(arguments.first().copied())?,
             "quit" => return Ok(Flow::Leave),
             "retry" | "skip" | "fail" | "abort" => {
@@ -233,6 +243,7 @@ impl<'a> Repl<'a> {
         match place {
             Place::Anywhere => true,
             Place::Staging => self.staged.is_some(),
+            Place::Whole => self.failed.is_none(),
             Place::Failure => self.failed.is_some(),
         }
     }
@@ -244,6 +255,13 @@ impl<'a> Repl<'a> {
         let Some(staged) = &mut self.staged else { return Ok(()) };
         match name {
             "changes" if staged.len() == 0 => self.printer.info("nothing is staged"),
+            "changes" if staged.is_in_vain() => self.printer.info(&format!(
+                "{} staged, and everything stays as it is; `:undo` takes the last one back",
+                match staged.len() {
+                    1 => "1 edit is".into(),
+                    many => format!("{many} edits are"),
+                }
+            )),
             "changes" => self.printer.raw_stdout(&staged.diff(self.printer.stdout_colored())?),
             "commit" => {
                 let said = staged.commit(over)?;
@@ -255,6 +273,13 @@ impl<'a> Repl<'a> {
             },
         }
         Ok(())
+    }
+
+    fn explain(&self, phase: Option<&str>) -> Result<(), CliError> {
+        let state = self.session.ledger.read(State::clone);
+        let with = With::Resumed { pairs: vec![] };
+        let look = Look::plan(self.run.clone(), state, self.moment, with, self.printer)?;
+        explain::show(look, phase, false, self.printer)
     }
 
     fn rerun(&mut self, arguments: &[&str]) -> Result<(), CliError> {

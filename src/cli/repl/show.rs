@@ -4,7 +4,7 @@ use super::super::error::CliError;
 use super::super::logs::last_lines;
 use super::super::take_up::{resume_command, typed_path};
 use super::session::Repl;
-use crate::run::{AttemptOutcome, AttemptRecord, attempts};
+use crate::run::{AttemptOutcome, AttemptRecord, advice_for, attempts};
 use crate::script::FunctionDocs;
 use crate::state::{PhaseStatus, State};
 use crate::ui::{Tone, paint, shell_quote, visible};
@@ -59,9 +59,11 @@ impl Repl<'_> {
         let state = self.session.ledger.read(State::clone);
         let phase = match arguments.first() {
             Some(name) => self.phase(name)?,
-            None => last_failed(&state)
-                .map(|(phase, ..)| phase)
-                .ok_or_else(|| CliError::usage("which phase?"))?,
+            None => running(&state)
+                .filter(|_| self.is_live)
+                .or_else(|| last_failed(&state).map(|(phase, ..)| phase))
+                .or_else(|| last_begun(&state))
+                .ok_or_else(|| CliError::usage("which phase? None has run yet"))?,
         };
         let number = arguments.get(1).map(|word| {
             word.parse()
@@ -117,19 +119,34 @@ impl Repl<'_> {
         lines
             .iter()
             .for_each(|line| self.printer.result(&format!("  | {}", visible(line))));
-        let advice = &attempt.advice;
+        let advice = advice_for(&state, &phase);
         for line in &advice.lines {
             self.printer.result(&format!("hint: {}", visible(line)));
         }
-        let is_over = state.phase(&phase) == Some(PhaseStatus::Completed);
-        if !advice.variables.is_empty() && here.is_none() && !is_over {
+        let is_over = matches!(state.phase(&phase), Some(PhaseStatus::Completed | PhaseStatus::Skipped));
+        if here.is_none() && !is_over {
             self.printer.result(&format!(
                 "  {}",
-                resume_command(&typed_path(&self.run.state_file), [advice])
+                resume_command(&typed_path(&self.run.state_file), &advice)
             ));
         }
         Ok(())
     }
+}
+
+/// The phase that is running, and began last.
+fn running(state: &State) -> Option<String> {
+    let on = state.phases().filter(|(_, status)| *status == PhaseStatus::InProgress);
+    on.max_by_key(|(name, _)| attempts(state, name).last().map(|a| a.started))
+        .map(|(name, _)| name.to_string())
+}
+
+/// The phase whose attempt began last.
+fn last_begun(state: &State) -> Option<String> {
+    let begun = state
+        .phases()
+        .filter_map(|(name, _)| Some((attempts(state, name).last()?.started, name)));
+    begun.max().map(|(_, name)| name.to_string())
 }
 
 /// The attempt that failed last.

@@ -6,10 +6,10 @@ use similar::TextDiff;
 
 use super::super::edit::conflicts;
 use super::super::error::CliError;
-use super::super::take_up::typed_path;
-use crate::run::{RunPath, Session};
+use super::super::take_up::{resume_command, typed_path};
+use crate::run::{RunPath, Session, standing_advice};
 use crate::state::{ByHand, Change, Event, StateError, StateText, Store, patch_text, read_text};
-use crate::ui::{Tone, counted, paint, shell_quote};
+use crate::ui::{Tone, counted, paint};
 
 /// How many unchanged lines are shown around a change.
 const CONTEXT: usize = 2;
@@ -44,6 +44,11 @@ impl Staged {
     /// How many edits there are.
     pub(super) fn len(&self) -> usize {
         self.edits.len()
+    }
+
+    /// Whether what is staged, if anything is, leaves everything as it is.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.changes().is_empty()
     }
 
     /// Takes the file as it is now, if nothing is staged on top of what it was.
@@ -89,8 +94,10 @@ impl Staged {
 
     /// What a commit would change in the file, as a unified diff.
     pub(super) fn diff(&self, colored: bool) -> Result<String, CliError> {
-        let after = patch_text(&self.base.text, &self.changes(), &self.run.state_file)?;
-        let diff = TextDiff::from_lines(&self.base.text, &after);
+        // Others may have changed it since the first edit.
+        let now = read_text(&self.run.state_file)?;
+        let after = patch_text(&now.text, &self.changes(), &self.run.state_file)?;
+        let diff = TextDiff::from_lines(&now.text, &after);
         let text = diff
             .unified_diff()
             .context_radius(CONTEXT)
@@ -150,9 +157,9 @@ impl Staged {
             ""
         };
         Ok(format!(
-            "{} written{with}; to go on: jumar resume {}",
+            "{} written{with}; to go on: {}",
             counted(count, "change"),
-            shell_quote(&typed_path(&self.run.directory).to_string_lossy())
+            resume_command(&typed_path(&self.run.directory), &standing_advice(&self.base.state))
         ))
     }
 

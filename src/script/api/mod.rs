@@ -7,6 +7,7 @@ mod failures;
 mod files;
 mod functions;
 mod gpus;
+mod lent;
 mod logging;
 mod metric;
 mod options;
@@ -26,10 +27,11 @@ use std::sync::Arc;
 use rhai::{Dynamic, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
 pub(super) use failures::advice;
+pub(super) use lent::{params_handle, phases_handle};
 pub(super) use phase::{LATER as PHASE_OPTIONS_LATER, OPTIONS as PHASE_OPTIONS};
 pub(super) use recovery::{OPTIONS as RETRY_OPTIONS, decision_of};
 pub(super) use shell::OPTIONS as SHELL_OPTIONS;
-pub(super) use state::{as_plain_data, section_handle};
+pub(super) use state::as_plain_data;
 
 use super::engine::Outcome;
 use super::shared::Shared;
@@ -55,6 +57,7 @@ pub(super) fn module(shared: &Arc<Shared>) -> Module {
         text::register,
         sleep::register,
         state::register,
+        lent::register,
         environment::register,
         run_info::register,
     ];

@@ -97,7 +97,9 @@ pub(in crate::script) fn decision_of(answer: Dynamic, session: &Session) -> Resu
         Decision::Retry { mut overrides, delay } => {
             let parameters = session.parameters();
             for (name, value) in &mut overrides.params {
-                *value = parameters.conform(name, value).map_err(|e| e.to_string())?;
+                *value = parameters
+                    .conform(name, value, "the recovery policy")
+                    .map_err(|e| e.to_string())?;
             }
             Ok(Decision::Retry { overrides, delay })
         }

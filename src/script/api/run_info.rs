@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rhai::{Dynamic, FnNamespace, FuncRegistration, Module};
+use rhai::{Dynamic, FnNamespace, FuncRegistration, Map, Module};
 
 use super::Outcome;
 use crate::script::current;
@@ -45,6 +45,15 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
     setter.set_into_module(module, |run: &mut Run, name: &str, value: Dynamic| {
         set(run, name, value)
     });
+}
+
+/// A copy of what is known of the run, when the value is that.
+pub(super) fn as_map(value: &Dynamic) -> Option<Map> {
+    let run = value.read_lock::<Run>()?;
+    let known = PROPERTIES
+        .iter()
+        .filter_map(|name| Some(((*name).into(), get(&run, name).ok()?)));
+    Some(known.filter(|(_, value): &(_, Dynamic)| !value.is_unit()).collect())
 }
 
 fn get(run: &Run, name: &str) -> Outcome<Dynamic> {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic, FnNamespace, FuncRegistration, Map, Module};
 
 use super::Outcome;
+use super::lent::{Params, phase_without_status, typed_in};
+use super::run_info;
 use crate::run::Mode;
 use crate::script::closures::own;
 use crate::script::current;
@@ -20,9 +22,11 @@ struct State(Arc<Shared>);
 
 /// One section of it: `state.phases`.
 #[derive(Clone)]
-struct Section {
+pub(super) struct Section {
     shared: Arc<Shared>,
     name: String,
+    /// Whether a phase that nothing knows is a mistake, and not only nothing.
+    is_strict: bool,
 }
 
 pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
@@ -31,16 +35,23 @@ pub(super) fn handle(shared: &Arc<Shared>) -> Dynamic {
 
 pub(super) const DOCS: &str = "The run's state file, read and written through: `state.SECTION.KEY` reads, `()` when it is not there; an assignment makes section and key, and is durable when it returns.
 A section has `contains(key)` (`\"k\" in state.s`), `keys()`, `remove(key)` and `to_map()`; `state.phases.NAME` is the status of a phase.";
-/// The value behind `state.NAME`.
-pub(in crate::script) fn section_handle(shared: &Arc<Shared>, name: &str) -> Dynamic {
-    Dynamic::from(Section {
-        shared: Arc::clone(shared),
-        name: name.into(),
-    })
-}
 
-/// A copy of the state, or of a section of it, as maps; `None` for any other value.
+/// A copy of the state, of a section of it, of the parameters or of the run, as maps, also inside lists and maps; `None` for any other value.
 pub(in crate::script) fn as_plain_data(value: &Dynamic) -> Option<Dynamic> {
+    let plain = |value: &Dynamic| as_plain_data(value).unwrap_or_else(|| value.clone());
+    if let Some(list) = value.read_lock::<Array>() {
+        return Some(list.iter().map(plain).collect::<Array>().into());
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let entries = map.iter().map(|(key, value)| (key.clone(), plain(value)));
+        return Some(entries.collect::<Map>().into());
+    }
+    if let Some(run) = run_info::as_map(value) {
+        return Some(run.into());
+    }
+    if let Some(params) = value.read_lock::<Params>() {
+        return Some(params.as_map().into());
+    }
     if let Some(section) = value.read_lock::<Section>() {
         return Some(section.as_map().into());
     }
@@ -51,10 +62,7 @@ pub(in crate::script) fn as_plain_data(value: &Dynamic) -> Option<Dynamic> {
         .ledger
         .read(|s| s.sections().map(String::from).collect());
     let sections = names.into_iter().map(|name| {
-        let section = Section {
-            shared: Arc::clone(&state.0),
-            name,
-        };
+        let section = Section::new(&state.0, &name);
         (section.name.as_str().into(), section.as_map().into())
     });
     Some(sections.collect::<Map>().into())
@@ -75,10 +83,7 @@ pub(super) fn register(module: &mut Module, _: &Arc<Shared>) {
             .with_purity(true)
             .with_namespace(FnNamespace::Global)
     };
-    getter().set_into_module(module, |state: &mut State, name: &str| Section {
-        shared: Arc::clone(&state.0),
-        name: name.into(),
-    });
+    getter().set_into_module(module, |state: &mut State, name: &str| Section::new(&state.0, name));
     setter().set_into_module(module, |state: &mut State, name: &str, value: Dynamic| {
         replace(state, name, value)
     });
@@ -127,10 +132,7 @@ fn replace(state: &mut State, name: &str, value: Dynamic) -> Outcome<()> {
     if value.is::<Section>() {
         return Ok(());
     }
-    let section = Section {
-        shared: Arc::clone(&state.0),
-        name: name.into(),
-    };
+    let section = Section::new(&state.0, name);
     let map = value.try_cast::<Map>().ok_or_else(|| {
         mistake(format!(
             "`state.{name}` is a section of the state file; assign to a key of it: `state.{name}.key = …`"
@@ -144,6 +146,21 @@ fn replace(state: &mut State, name: &str, value: Dynamic) -> Outcome<()> {
 }
 
 impl Section {
+    pub(super) fn new(shared: &Arc<Shared>, name: &str) -> Section {
+        Section {
+            shared: Arc::clone(shared),
+            name: name.into(),
+            is_strict: false,
+        }
+    }
+
+    pub(super) fn strict(shared: &Arc<Shared>, name: &str) -> Section {
+        Section {
+            is_strict: true,
+            ..Section::new(shared, name)
+        }
+    }
+
     fn read(&self, key: &str) -> Option<String> {
         self.shared.session.ledger.get(&self.name, key)
     }
@@ -164,11 +181,15 @@ impl Section {
             .collect()
     }
 
-    fn get(&self, key: &str) -> Dynamic {
-        self.read(key).map_or(Dynamic::UNIT, |text| from_data(&decode(&text)))
+    fn get(&self, key: &str) -> Outcome<Dynamic> {
+        match self.read(key) {
+            Some(text) => Ok(from_data(&decode(&text))),
+            None if self.is_strict => phase_without_status(&self.shared, key),
+            None => Ok(Dynamic::UNIT),
+        }
     }
 
-    fn set(&self, key: &str, value: Dynamic) -> Outcome<()> {
+    pub(super) fn set(&self, key: &str, value: Dynamic) -> Outcome<()> {
         let text = self.text_of(key, &own(value))?;
         self.write(Event::new("set").set(&self.name, key, text))
     }
@@ -188,7 +209,10 @@ impl Section {
                 not.type_name, not.path
             ))
         })?;
-        let text = encode(&data);
+        let text = match typed_in(&self.shared, name, key, value)? {
+            Some(text) => text,
+            None => encode(&data),
+        };
         if name == "phases" && text.parse::<PhaseStatus>().is_err() {
             return Err(mistake(format!(
                 "`{text}` is no status of a phase; a status is pending, in_progress, completed, failed or skipped"

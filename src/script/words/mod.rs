@@ -98,6 +98,11 @@ fn property(rhais: &str, at: Position, around: &Around) -> Words {
     } else {
         format!("{owner} is nothing here: it has no property `{name}`")
     };
+    for section in ["metrics", "results"] {
+        if owner.starts_with(&format!("`{section}.")) {
+            return said(message).help(format!("`{section}` shows what was recorded, by phase"));
+        }
+    }
     said(message).help("ask first: `if x != () { … }`, or read it with `?.`, which makes nothing of nothing")
 }
 
