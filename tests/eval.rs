@@ -179,6 +179,10 @@ fn without_a_run_the_newest_is_asked_and_marked_and_a_run_alone_is_asked_back() 
             refused.stderr
         );
     }
+    // A phase's whole name counts more than the beginning of a run's.
+    place.jumar(&["run", "s.rhai", "--run-dir", "runs/training"]).code(1);
+    let explained = place.jumar(&["explain", "train"]).code(0).stdout;
+    assert!(explained.starts_with("train: runs again"), "{explained}");
     let explained = place.jumar(&["explain", "old", "train"]).code(0).stdout;
     assert!(explained.contains("reads        lr=0.5\n"), "{explained}");
 }

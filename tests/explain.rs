@@ -176,6 +176,11 @@ fn a_stale_phase_is_reported_by_resume_and_runs_only_when_that_is_asked_for() {
         dry.contains("train: completed, and stale (parameter batch_size was 8, is 4); not run again"),
         "{dry}"
     );
+    let told = place.jumar(&["explain", "r"]).code(0).stderr;
+    assert!(
+        told.contains("1 phase is stale, and not run again by itself: "),
+        "{told}"
+    );
     let dry = place.jumar(&["resume", "r", "-n", "--rerun-stale"]).code(0).stdout;
     assert!(
         dry.contains("train: runs again: parameter batch_size was 8, is 4"),

@@ -116,6 +116,32 @@ fn the_rest_is_judged_by_earlier_runs_of_the_same_script() {
 }
 
 #[test]
+fn a_running_phase_says_what_it_is_at_and_whether_it_takes_longer_than_before() {
+    let place = Workplace::new();
+    let script = "phase(\"a\", || { step(\"shard 1\", || shell(\"touch on; until test -e off; do sleep 0.02; done\")); });\n\
+        phase(\"b\", #{ after: \"a\" }, || { });";
+    place.write("s.rhai", script);
+    earlier(&place, "quick", 0.001, 3600.0);
+    let mut run = place.start(&["run", "s.rhai", "--run-dir", "runs/live"]);
+    wait_until("the run is on", || place.exists("on"));
+    let text = place.jumar(&["status", "live"]).code(0).stdout;
+    assert!(
+        text.contains("longer than before; step shard 1; touch on; until"),
+        "{text}"
+    );
+    assert!(text.contains("; when a ends cannot be said"), "{text}");
+    std::fs::remove_dir_all(place.path().join("runs/quick")).expect("it is there");
+    earlier(&place, "slow", 7200.0, 3600.0);
+    let text = place.jumar(&["status", "live"]).code(0).stdout;
+    assert!(text.contains("of about 2h 00m; step shard 1; touch on"), "{text}");
+    assert!(!text.contains("cannot be said") && !text.contains("ended "), "{text}");
+    place.write("off", "");
+    assert!(run.wait().expect("it ends").success());
+    let text = place.jumar(&["status", "live"]).code(0).stdout;
+    assert!(text.contains("\nended    20") && text.contains(", after "), "{text}");
+}
+
+#[test]
 fn a_run_that_is_not_on_is_shown_once() {
     let place = Workplace::new();
     earlier(&place, "r1", 1.0, 1.0);

@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::exit_code;
 use super::left_behind::{still_running, still_runs};
 use super::look::{Look, With};
-use super::moment::locate_moment;
+use super::moment::is_a_run;
 use super::outcome::why_blocked;
 use crate::plan::{Cause, Phase, Schedule, Selection, Standing};
 use crate::run::{AttemptOutcome, attempts, locate, recorded_parameters, stale_phases, standings};
@@ -86,10 +86,10 @@ pub(super) fn show(mut look: Look, phase: Option<&str>, as_json: bool, printer: 
     Ok(())
 }
 
-/// `explain PHASE` means the newest run when no run is called that.
+/// `explain PHASE` means the newest run when no run is called that; one that only begins so is not meant.
 fn which(arguments: &ExplainArguments) -> (Option<&str>, Option<&str>) {
     match (arguments.run.as_deref(), arguments.phase.as_deref()) {
-        (Some(word), None) if locate_moment(Some(word)).is_err() => {
+        (Some(word), None) if !is_a_run(word) => {
             let newest = locate(None).ok().and_then(|run| read(&run.state_file).ok());
             match newest.is_some_and(|state| state.phase(word).is_some()) {
                 true => (None, Some(word)),

@@ -318,6 +318,7 @@ impl Begun {
         let directory = session.directory.path()?;
         keep_commands(&self.local, session, &directory);
         self.watcher.begin(&session.stop, session.executor.grace());
+        self.watcher.align(&session.plan());
         session.observer.note(&format!(
             "{} {}",
             if self.resumed { "resuming" } else { "run" },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::args::LogsArguments;
 use super::error::CliError;
 use super::exit_code;
-use super::moment::{locate_moment, locate_whole};
+use super::moment::{is_a_run, locate_moment, locate_whole};
 use crate::run::{AttemptRecord, RunPath, attempts, locate};
 use crate::state::{PhaseStatus, State, holder, read, value};
 use crate::ui::Printer;
@@ -94,14 +94,23 @@ pub(super) fn logs(arguments: &LogsArguments, printer: &Printer) -> Result<u8, C
     Ok(exit_code::DONE)
 }
 
-/// `logs PHASE` means the newest run when no run is called that.
+/// `logs PHASE` means the newest run when no run is called that; one that only begins so is not meant.
 fn which(arguments: &LogsArguments) -> Result<(RunPath, Option<String>), CliError> {
     if let Ok((_, Some(_))) = locate_moment(arguments.run.as_deref()) {
         locate_whole(arguments.run.as_deref(), "logs are shown as they are now")?;
     }
     match (&arguments.run, &arguments.phase) {
         (Some(word), None) => match locate(Some(word)) {
-            Ok(run) => Ok((run, None)),
+            Ok(run) if is_a_run(word) => Ok((run, None)),
+            Ok(run) => {
+                let newest = locate(None)?;
+                let has_it = read(&newest.state_file)?.phase(word).is_some();
+                Ok(if has_it {
+                    (newest, Some(word.clone()))
+                } else {
+                    (run, None)
+                })
+            }
             Err(error) => {
                 let Ok(newest) = locate(None) else {
                     return Err(error.into());

@@ -3,6 +3,7 @@
 //! One file for each family of commands. Nothing here decides what happens to a run; it only says so.
 
 mod args;
+mod at_work;
 mod attempt_words;
 mod check;
 mod completions;

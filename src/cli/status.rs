@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::StatusArguments;
+use super::at_work::{overdue, remark};
 use super::attempt_words::{changed, clock, joined, to_come};
 use super::error::CliError;
 use super::exit_code;
-use super::left_behind::{StillRunning, still_running, still_runs};
+use super::left_behind::{StillRunning, looked_at, still_running, still_runs};
 use super::moment::{Suffix, read_run};
 use super::take_up::resume_command;
 use crate::compare::{Estimate, estimate};
-use crate::run::{AttemptRecord, RunPath, all_runs, attempts, is_interrupted, next_attempt, standing_advice};
+use crate::run::{
+    AttemptRecord, RunPath, Unfinished, all_runs, attempts, is_interrupted, next_attempt, standing_advice,
+};
 use crate::state::{Moment, Owner, PhaseStatus, State, holder, read, value};
 use crate::ui::{Align, Cell, Printer, Redraw, Table, Tone, human_duration};
 
@@ -32,6 +35,8 @@ struct Around<'a> {
     owner: Option<&'a Owner>,
     /// Earlier runs of the same script.
     earlier: Vec<State>,
+    /// What the phases are at.
+    at: Unfinished,
     /// What a jumar that is gone left running.
     left: Vec<StillRunning>,
     /// The moment at which the run is shown, if it is not now.
@@ -53,6 +58,9 @@ pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u
         moment,
         ..Around::default()
     };
+    if moment.is_none() {
+        around.at = Unfinished::find(&state, &looked_at(&run));
+    }
     if owner.is_some() {
         around.earlier = earlier_runs(&run, &state);
     } else if moment.is_none() {
@@ -85,6 +93,7 @@ fn watch(run: &RunPath, printer: &Printer) -> Result<u8, CliError> {
                 owner: owner.as_ref(),
                 earlier: earlier.take().unwrap_or_else(|| earlier_runs(run, &now.0)),
                 moment: None,
+                at: Unfinished::find(&now.0, &looked_at(run)),
                 most: Some(WATCHED_PHASES),
                 left,
             };
@@ -154,24 +163,38 @@ fn text_of(state: &State, section: &str, key: &str) -> Option<String> {
     )
 }
 
+fn start_of(state: &State) -> Option<Timestamp> {
+    let text = state.get("metadata", "start_time")?;
+    Timestamp::from_second(text.trim().parse().ok()?).ok()
+}
+
+/// When the last attempt of a run in which nothing runs ended, and how many seconds after its start.
+fn end_of(state: &State) -> Option<(Timestamp, f64)> {
+    let is_on = state.phases().any(|(_, status)| status == PhaseStatus::InProgress);
+    let ended = state
+        .phases()
+        .flat_map(|(name, _)| attempts(state, name))
+        .filter_map(|a| a.ended);
+    let last = ended.max().filter(|_| !is_on)?;
+    Some((last, last.duration_since(start_of(state)?).as_secs_f64().max(0.0)))
+}
+
+fn day_and_time(at: Timestamp) -> String {
+    let here = at.to_zoned_datetime(jiff::tz::TimeZone::system());
+    here.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer) -> String {
     let owner = around.owner;
     let mut text = format!("run      {}\n", run.directory.display());
     if let Some(script) = text_of(state, "metadata", "script") {
         let _ = writeln!(text, "script   {script}");
     }
-    if let Some(start) = state
-        .get("metadata", "start_time")
-        .and_then(|s| s.trim().parse().ok())
-        .and_then(|s| Timestamp::from_second(s).ok())
-    {
-        let _ = writeln!(
-            text,
-            "started  {}",
-            start
-                .to_zoned_datetime(jiff::tz::TimeZone::system())
-                .strftime("%Y-%m-%d %H:%M:%S")
-        );
+    if let Some(start) = start_of(state) {
+        let _ = writeln!(text, "started  {}", day_and_time(start));
+    }
+    if let Some((ended, took)) = end_of(state).filter(|_| owner.is_none() && around.moment.is_none()) {
+        let _ = writeln!(text, "ended    {}, after {}", day_and_time(ended), human_duration(took));
     }
     let still = still_runs(&around.left.iter().collect::<Vec<_>>());
     let interrupted = owner.is_none() && state.phases().any(|(_, s)| s == PhaseStatus::InProgress);
@@ -196,7 +219,11 @@ fn in_words(run: &RunPath, state: &State, around: &Around<'_>, printer: &Printer
         }
     }
     if let Some(rest) = owner.and_then(|_| rest(state, &around.earlier)) {
-        let _ = writeln!(text, "rest     {}", rest_in_words(&rest));
+        let late = match overdue(state, &around.earlier).as_slice() {
+            [] => String::new(),
+            late => format!("; when {} ends cannot be said", late.join(", ")),
+        };
+        let _ = writeln!(text, "rest     {}{late}", rest_in_words(&rest));
     }
     text.push('\n');
     text.push_str(&phase_table(state, owner.is_some(), around, printer));
@@ -272,7 +299,12 @@ fn phase_table(state: &State, live: bool, around: &Around<'_>, printer: &Printer
                 let begun = format!("begun {}", clock(record.started, Timestamp::now()));
                 joined(&[begun, changed(record)], ", ")
             }
-            (PhaseStatus::InProgress | PhaseStatus::Completed, Some(record)) => changed(record),
+            (PhaseStatus::InProgress, Some(record)) => {
+                let at = around.at.at_work(name);
+                let doing = remark(at.as_ref(), name, time.unwrap_or_default(), &around.earlier);
+                joined(&[changed(record), doing], "; ")
+            }
+            (PhaseStatus::Completed, Some(record)) => changed(record),
             _ if is_interrupted(state, name) => "interrupted".into(),
             _ => to_come(state, name).unwrap_or_default(),
         };

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::exec::{LogFollower, StopLevel, StopSignal};
-use crate::plan::duration_in_words;
+use crate::plan::{Plan, duration_in_words};
 use crate::run::{Failure, Observer};
 use crate::ui::{Outcome, PhaseId, Printer, Progress};
 
@@ -70,6 +70,13 @@ impl Watcher {
     /// Says from here on what a script prints.
     pub(super) fn speak(&self) {
         self.silent.store(false, Ordering::Relaxed);
+    }
+
+    /// Says which phases there are.
+    pub(super) fn align(&self, plan: &Plan) {
+        if let Some(progress) = self.progress.get() {
+            progress.align(plan.phases().iter().map(|phase| phase.name.as_str()));
+        }
     }
 
     /// A run begins. When a signal asks for its stop, what is waited for then is told at once: a command may take all of `grace`.

@@ -234,7 +234,7 @@ pub(super) fn hash_of(request: &CommandRequest, cwd: Option<&Path>, env: &[(Stri
 }
 
 /// Takes a label apart: the command's hash, its number and its step.
-fn read_label(label: &str) -> Option<(String, usize, String)> {
+pub(super) fn read_label(label: &str) -> Option<(String, usize, String)> {
     let mut parts = label.splitn(3, ' ');
     let (hash, number) = (parts.next()?, parts.next()?.parse().ok()?);
     Some((hash.to_owned(), number, parts.next()?.to_owned()))

@@ -37,6 +37,15 @@ pub(super) struct UnfinishedAttempt {
     reserved: Vec<String>,
 }
 
+/// What a phase is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// The step, when it is in one.
+    pub step: Option<String>,
+    /// The command, as its process is called.
+    pub command: String,
+}
+
 impl Unfinished {
     /// Looks for them; nothing is written. `private` is jumar's own directory in the run.
     ///
@@ -71,6 +80,27 @@ impl Unfinished {
     /// Leaves only phases of which `keep` is true.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.attempts.retain(|phase, _| keep(phase));
+    }
+
+    /// The step and the command that a phase is at now; `None` between commands, and where that cannot be seen from here.
+    pub fn at_work(&self, phase: &str) -> Option<AtWork> {
+        let mut open = self
+            .get(phase)?
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.end.is_none());
+        let (entry, process) = open.find_map(|entry| Some((entry, Living::named(entry.process)?)))?;
+        let step = command_book::read_label(&entry.label).map(|(_, _, step)| step);
+        let command = process.command;
+        // A text for the shell is shown as it was written.
+        let written = ["bash -o pipefail -ec ", "sh -ec "]
+            .iter()
+            .find_map(|shell| command.strip_prefix(shell));
+        Some(AtWork {
+            step: step.filter(|step| !step.is_empty()),
+            command: written.map_or_else(|| command.clone(), String::from),
+        })
     }
 
     /// Takes the attempt at one phase, to go on with it.

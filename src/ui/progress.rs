@@ -11,12 +11,16 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::harmless::visible_line;
 use super::printer::{Drawing, Printer};
 use super::progress_line::{Running, ended_on_pipe, ended_on_terminal};
 use super::stream::locked;
 use super::style::Tone;
 
+/// Longer names than this are not waited for by the others.
+const WIDEST_NAME: usize = 30;
 const TICK: Duration = Duration::from_millis(100);
 const FRAMES_PER_SECOND: u8 = 20;
 /// The last one is indicatif's for a finished spinner, which is never shown.
@@ -82,6 +86,8 @@ pub struct Progress {
 struct Shared {
     printer: Printer,
     total: Arc<AtomicUsize>,
+    /// How many columns the names of phases take; 0 when that is not known.
+    names: AtomicUsize,
     drawing: Option<Drawing>,
     phases: Mutex<Phases>,
 }
@@ -121,10 +127,17 @@ impl Progress {
             shared: Arc::new(Shared {
                 printer: printer.clone(),
                 total: Arc::new(AtomicUsize::new(total)),
+                names: AtomicUsize::new(0),
                 drawing,
                 phases: Mutex::default(),
             }),
         }
+    }
+
+    /// Says which phases there are, so that what is said of them stands below each other.
+    pub fn align<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let widest = names.into_iter().map(UnicodeWidthStr::width).max().unwrap_or(0);
+        self.shared.names.store(widest.min(WIDEST_NAME), Ordering::Relaxed);
     }
 
     /// Raises the number of phases, as when a running phase declares more.
@@ -203,7 +216,14 @@ impl Progress {
         let phase = locked(&line.phase).clone();
         if self.shared.drawing.is_some() {
             let colored = self.shared.printer.stderr_colored();
-            self.say(&ended_on_terminal(&phase.name, outcome, seconds, extra, colored));
+            let names = self.shared.names.load(Ordering::Relaxed);
+            self.say(&ended_on_terminal(
+                (&phase.name, names),
+                outcome,
+                seconds,
+                extra,
+                colored,
+            ));
         } else {
             let heading = phase.heading(self.total());
             self.say(&format!("{heading} {}", ended_on_pipe(outcome, seconds, extra)));

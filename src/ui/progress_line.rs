@@ -34,13 +34,27 @@ impl Running {
     }
 }
 
-/// The line that an ended phase leaves on a terminal: `✓ training  completed  3.2s`.
-pub(super) fn ended_on_terminal(name: &str, outcome: Outcome, seconds: f64, extra: &str, colored: bool) -> String {
+/// How wide the words of most outcomes are.
+const OUTCOME_WIDTH: usize = "completed".len();
+
+/// The line that an ended phase leaves on a terminal: `✓ training  completed  3.2s`. Where the names of the phases are known to
+/// take up to `names` columns, the lines stand below each other like a table.
+pub(super) fn ended_on_terminal(
+    (name, names): (&str, usize),
+    outcome: Outcome,
+    seconds: f64,
+    extra: &str,
+    colored: bool,
+) -> String {
+    let blanks = " ".repeat(names.saturating_sub(name.width()));
     let mut line = format!(
-        "{} {name}  {}",
+        "{} {name}{blanks}  {}",
         paint(outcome.tone(), outcome.symbol(), colored),
         paint(outcome.tone(), outcome.word(), colored),
     );
+    if names > 0 && !(outcome == Outcome::Skipped && extra.is_empty()) {
+        line += &" ".repeat(OUTCOME_WIDTH.saturating_sub(outcome.word().len()));
+    }
     if outcome != Outcome::Skipped {
         line += &format!("  {}", human_duration(seconds));
     }
@@ -150,7 +164,7 @@ mod tests {
             .flat_map(|outcome| {
                 let extra = if *outcome == Outcome::Failed { "oom_host" } else { "" };
                 [
-                    ended_on_terminal("training", *outcome, 3.2, extra, false),
+                    ended_on_terminal(("training", 0), *outcome, 3.2, extra, false),
                     ended_on_pipe(*outcome, 3.2, extra),
                 ]
             })
@@ -164,6 +178,21 @@ mod tests {
         skipped
         ! training  interrupted  3.2s
         interrupted after 3.2s
+        ");
+    }
+
+    #[test]
+    fn where_the_names_are_known_the_lines_of_ended_phases_stand_below_each_other() {
+        let line = |name, outcome, extra| ended_on_terminal((name, 8), outcome, 3.2, extra, false);
+        let lines = [
+            line("prepare", Outcome::Completed, ""),
+            line("training", Outcome::Failed, "oom_gpu"),
+            line("é", Outcome::Skipped, "why"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"
+        ✓ prepare   completed  3.2s
+        ✗ training  failed     3.2s  oom_gpu
+        - é         skipped    why
         ");
     }
 }

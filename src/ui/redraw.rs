@@ -1,5 +1,6 @@
 //! Text on standard output that changes in its place.
 
+use super::harmless::cut_to_width;
 use super::printer::Printer;
 
 /// Moves to the line's beginning and so many lines up.
@@ -46,7 +47,13 @@ impl<'a> Redraw<'a> {
         };
         let all: Vec<&str> = text.lines().collect();
         let room = rows.saturating_sub(1).max(2);
-        let mut kept: Vec<String> = all.iter().take(room).map(|line| (*line).to_string()).collect();
+        let width = self.printer.stdout_width().unwrap_or(usize::MAX);
+        // What is coloured has been made to fit.
+        let fit = |line: &&str| match line.contains('\u{1b}') {
+            true => (*line).to_string(),
+            false => cut_to_width(line, width).into_owned(),
+        };
+        let mut kept: Vec<String> = all.iter().take(room).map(fit).collect();
         if all.len() > room {
             let left_out = all.len() - (room - 1);
             kept.truncate(room - 1);
@@ -81,6 +88,13 @@ mod tests {
             text.ends_with("\r\u{1b}[2A\u{1b}[J\u{1b}[?7lthree\n\u{1b}[?7h"),
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_ends_in_a_sign_of_that() {
+        let (printer, captured) = Printer::captured(Settings::default(), Some(10));
+        Redraw::new(&printer).show("0123456789abcdef\n");
+        assert!(captured.stdout().contains("012345678…\n"), "{:?}", captured.stdout());
     }
 
     #[test]
