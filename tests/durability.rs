@@ -213,15 +213,12 @@ fn ends_by_itself_or_is_stopped(mut child: std::process::Child) -> Ended {
 fn a_file_size_limit_is_an_error_to_report_and_no_signal_to_die_of() {
     let place = Workplace::new();
     pipeline(&place, PHASES);
-    let mut command = Command::new("prlimit");
+    let mut command = place.program("prlimit");
     let jumar = place.command(&["run", "many.rhai"]);
     command
         .args(["--fsize=9000", "--"])
         .arg(jumar.get_program())
-        .args(jumar.get_args());
-    command
-        .current_dir(place.path())
-        .env("TZ", "UTC")
+        .args(jumar.get_args())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let ended = ends_by_itself_or_is_stopped(match command.spawn() {

@@ -196,7 +196,6 @@ fn of_the_past_status_says_how_it_was_and_what_cannot_be_asked_of_it_is_refused_
         (&["history"][..], "history lists all events: leave out the @1"),
         (&["logs"], "logs are shown as they are now: leave out the @1"),
         (&["resume"], "a run goes on from where it is: leave out the @1"),
-        (&["report", "--json"], "a page shows runs as they are: leave out the @1"),
         (&["undo"], "leave the @1 out to change it"),
     ] {
         let refused = place.jumar(&[command, &["r@1"]].concat()).code(2);

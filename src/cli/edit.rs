@@ -15,7 +15,7 @@ use super::args::EditArguments;
 use super::error::CliError;
 use super::exit_code;
 use super::moment::locate_now;
-use super::take_up::resume_command;
+use crate::compare::resume_command;
 use crate::run::{RunPath, standing_advice};
 use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, StateText, Store, announce, changes_between,

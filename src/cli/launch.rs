@@ -184,8 +184,10 @@ fn session(
     watcher: &Arc<Watcher>,
 ) -> Result<Session, CliError> {
     let how = &launch.how;
-    let (state, directory) = match &launch.existing {
+    let mut moved = None;
+    let (state, directory) = match &mut launch.existing {
         Some(existing) => {
+            moved = relocated(&existing.state, &existing.run.directory);
             let name = existing
                 .state
                 .get("metadata", "name")
@@ -201,7 +203,7 @@ fn session(
                     .into_owned()
             });
             (
-                existing.state.clone(),
+                std::mem::take(&mut existing.state),
                 RunDirectory::existing(&name, existing.run.directory.clone()),
             )
         }
@@ -235,9 +237,7 @@ fn session(
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
     session.rehearsal = Rehearsal::of_this_process().filter(|_| mode == Mode::Live);
-    if let Some(existing) = &launch.existing
-        && let Some(event) = relocated(&existing.state, &existing.run.directory)
-    {
+    if let (Some(existing), Some(event)) = (&launch.existing, moved) {
         let directory = existing.run.directory.display();
         session
             .observer

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::exit_code;
-use super::take_up::{resume_command, typed_directory, typed_path};
+use super::take_up::{typed_directory, typed_path};
+use crate::compare::resume_command;
 use crate::plan::{Blocked, Standing};
 use crate::run::{Advice, PhaseReport, Report, STATE_FILE, Session, standing_advice};
 use crate::ui::{self, Align, Banner, Cell, Printer, Table, Tone, failure_banner, human_duration};

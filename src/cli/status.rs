@@ -13,7 +13,7 @@ use super::error::CliError;
 use super::exit_code;
 use super::left_behind::{StillRunning, looked_at, still_running, still_runs};
 use super::moment::{Suffix, read_run};
-use super::take_up::resume_command;
+use crate::compare::resume_command;
 use crate::compare::{Estimate, estimate};
 use crate::run::{
     AttemptRecord, RunPath, Unfinished, all_runs, attempts, is_interrupted, next_attempt, standing_advice,

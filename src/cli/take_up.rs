@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use super::args::How;
 use super::error::CliError;
 use crate::plan::nearest;
-use crate::run::{Advice, RunPath, Session};
+use crate::run::{RunPath, Session};
 use crate::script::ScriptSource;
 use crate::state::{State, value};
-use crate::ui::{Printer, shell_quote};
+use crate::ui::Printer;
 
 /// The directory in which the user is, when this process has left it.
 static LEFT: OnceLock<PathBuf> = OnceLock::new();
@@ -31,18 +31,6 @@ pub(super) fn typed_path(path: &Path) -> PathBuf {
     } else {
         path.into()
     }
-}
-
-/// The command that goes on with a run, which is named as the user can type it, with what usually helps.
-pub(super) fn resume_command(run: &Path, advice: &Advice) -> String {
-    let mut command = String::new();
-    for (name, value) in &advice.variables {
-        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
-        command += &format!("{name}={} ", shell_quote(&text));
-    }
-    command += "jumar resume ";
-    command += &shell_quote(&run.to_string_lossy());
-    command
 }
 
 /// A name in the state file that the script does not have is nothing to complain of: scripts change. But where it stands in the place

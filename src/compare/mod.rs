@@ -26,4 +26,4 @@ pub use fact::{Fact, Group, Unit};
 pub use lines::{Line, LineDiff, LineKind};
 pub use lookup::{FactName, facts_named};
 pub use run_facts::{RunFacts, RunStanding, standing};
-pub use words::{NOTHING, change_in_words, in_words, value_in_words};
+pub use words::{NOTHING, change_in_words, in_words, resume_command, value_in_words};

@@ -1,11 +1,14 @@
 //! Facts and changes in words, the same on a terminal and in a page.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::collect_parameters::OTHER_PHASES;
 use super::comparison::{Row, Verdict, number};
 use super::fact::{Fact, Unit};
-use crate::ui::{human_bytes_kib, human_duration};
+use crate::run::Advice;
+use crate::ui::{human_bytes_kib, human_duration, shell_quote};
 
 /// What stands where a run says nothing.
 pub const NOTHING: &str = "–";
@@ -155,6 +158,18 @@ fn difference_in_words(row: &Row, difference: f64) -> String {
         }
         None => sign(difference, format!("{amount:.3e}")),
     }
+}
+
+/// The command that goes on with a run, which is named as the user can type it, with what usually helps.
+pub fn resume_command(run: &Path, advice: &Advice) -> String {
+    let mut command = String::new();
+    for (name, value) in &advice.variables {
+        let text = value.as_str().map_or_else(|| value.to_string(), String::from);
+        command += &format!("{name}={} ", shell_quote(&text));
+    }
+    command += "jumar resume ";
+    command += &shell_quote(&run.to_string_lossy());
+    command
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! The head of a report: what ran, how it ended, and the numbers people look for first.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::html::Html;
 use super::reported::Reported;
-use crate::compare::RunStanding;
-use crate::run::{AttemptOutcome, STATE_FILE};
+use crate::compare::{RunStanding, resume_command};
+use crate::run::{AttemptOutcome, standing_advice};
 use crate::state::PhaseStatus;
-use crate::ui::{human_bytes_kib, human_duration, shell_quote};
+use crate::ui::{human_bytes_kib, human_duration};
 
 /// A moment as people write it here.
 pub(super) fn local(moment: Timestamp) -> String {
@@ -38,15 +40,13 @@ pub(super) fn overview(page: &mut Html, run: &Reported) {
     }
     page.raw("</dl>\n");
     if !matches!(run.facts.standing, RunStanding::Completed | RunStanding::Running) {
-        let file = run.facts.state_file.to_string_lossy();
-        let file = if run.facts.path().ends_with(STATE_FILE) {
-            file
-        } else {
-            run.facts.path().into()
-        };
+        let advice = standing_advice(&run.facts.state);
         page.raw("<p class=\"resume\">To go on: ");
-        page.element("code", "", &format!("jumar resume {}", shell_quote(&file)));
+        page.element("code", "", &resume_command(Path::new(&run.facts.path()), &advice));
         page.raw("</p>\n");
+        for line in &advice.lines {
+            page.element("p", "dim", line);
+        }
     }
 }
 

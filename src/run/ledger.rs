@@ -358,7 +358,7 @@ impl Ledger {
                 if let Err(error) = shown {
                     notes.push(format!(
                         "the state file could not be brought up to date: {}; the journal has everything",
-                        error.headline()
+                        error.headline().trim_end_matches(". Nothing was changed.")
                     ));
                 }
                 notes

@@ -145,6 +145,14 @@ impl Document {
         state
     }
 
+    /// The section and the name of each key, in order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.blocks.iter().flat_map(|block| {
+            let named = block.lines.iter().filter_map(Line::key_and_value);
+            named.map(|(key, _)| (block.name.as_str(), key))
+        })
+    }
+
     /// Takes out the comments that `is_one` tells by their text without blanks around it.
     pub(super) fn remove_comments(&mut self, is_one: impl Fn(&str) -> bool) {
         for line in self.blocks.iter_mut().flat_map(|block| &mut block.lines) {

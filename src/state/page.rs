@@ -109,15 +109,13 @@ fn filled(skeleton: &[u8], state: &State) -> Document {
     let text = std::str::from_utf8(skeleton).unwrap_or_default().replace('\0', "");
     let mut document = Document::parse(&text).unwrap_or_default();
     document.remove_comments(is_mark);
-    let theirs = document.state();
-    for section in theirs.sections() {
-        for (key, _) in theirs.section(section) {
-            let is_stamp = section == METADATA && key == STAMP_KEY;
-            if state.get(section, key).is_none() && !is_stamp {
-                document.apply(&change(section, key, None));
-            }
-        }
-    }
+    let is_gone = |(section, key): &(&str, &str)| {
+        let is_stamp = *section == METADATA && *key == STAMP_KEY;
+        state.get(section, key).is_none() && !is_stamp
+    };
+    let gone = document.keys().filter(is_gone);
+    let gone: Vec<Change> = gone.map(|(section, key)| change(section, key, None)).collect();
+    gone.iter().for_each(|change| document.apply(change));
     for section in state.sections() {
         for (key, value) in state.section(section) {
             if document.get(section, key) != Some(value) {

@@ -158,7 +158,7 @@ impl Store {
             return Ok(());
         }
         for _ in 0..TRIES {
-            if !self.take_in(patience)? {
+            if !self.take_in(patience)? || !self.stale {
                 return Ok(());
             }
             let begun = self.disk.clock();

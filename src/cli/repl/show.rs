@@ -2,8 +2,9 @@
 
 use super::super::error::CliError;
 use super::super::logs::last_lines;
-use super::super::take_up::{resume_command, typed_path};
+use super::super::take_up::typed_path;
 use super::session::Repl;
+use crate::compare::resume_command;
 use crate::run::{AttemptOutcome, AttemptRecord, advice_for, attempts};
 use crate::script::FunctionDocs;
 use crate::state::{PhaseStatus, State};

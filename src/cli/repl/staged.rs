@@ -6,7 +6,8 @@ use similar::TextDiff;
 
 use super::super::edit::conflicts;
 use super::super::error::CliError;
-use super::super::take_up::{resume_command, typed_path};
+use super::super::take_up::typed_path;
+use crate::compare::resume_command;
 use crate::run::{RunPath, Session, standing_advice};
 use crate::state::{ByHand, Change, Event, StateError, StateText, Store, patch_text, read_text};
 use crate::ui::{Tone, counted, paint};

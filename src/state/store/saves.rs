@@ -78,7 +78,8 @@ impl Store {
             }
         }
         self.view.set_known(Some(bytes));
-        self.stale |= changed;
+        // Even one that says the same may lack the stamp or the last line.
+        self.stale = true;
         Ok(())
     }
 
