@@ -4,13 +4,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Observer;
 use super::ferry::{Ferry, Turn};
 use super::unsaved::{Patience, give_up};
 use crate::exec::StopSignal;
 use crate::state::{Change, Event, Maker, State, StateError, Store, Uncommitted};
+
+/// What the state file may be later than it is due. The clocks that tell so do not agree to the microsecond.
+const SLACK: Duration = Duration::from_millis(5);
 
 /// A run's state, either as a draft in memory (while a script plans, and in a dry run) or live and durable.
 pub struct Ledger {
@@ -60,7 +63,7 @@ impl Inner {
         let Inner::Live(live) = self else { return false };
         live.store
             .show_in()
-            .is_some_and(|time| live.wakes_at.is_none_or(|at| Instant::now() + time < at))
+            .is_some_and(|time| live.wakes_at.is_none_or(|at| Instant::now() + time + SLACK < at))
     }
 
     fn count_guests(&mut self, more: i32) {
