@@ -582,3 +582,44 @@ fn a_signal_is_called_by_its_name_and_the_last_line_of_output_is_not_taken_for_t
     assert!(ended.stderr.contains("signal: ended by SIGTERM)"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("SIGTERM: tick"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_retry_with_a_parameter_that_the_body_does_not_ask_for_is_warned_of() {
+    let script = |used: &str| {
+        format!(
+            r#"
+            let batch = param("batch", 4);
+            phase("a", #{{ on_failure: |failure| if failure.attempt == 1 {{ retry(#{{ params: #{{ batch: 2 }} }}) }} }}, || {{
+                shell(`test ${{{used}}} -le 2`);
+            }});
+            "#
+        )
+    };
+    let warning = "a is tried again with batch=2, but its body has not asked for param(\"batch\")";
+    let place = Workplace::with_script(&script("batch"));
+    let said = place.jumar(&["run", "pipeline.rhai"]).code(1).stderr;
+    assert!(said.contains(warning), "{said}");
+    let place = Workplace::with_script(&script("param(\"batch\")"));
+    let said = place.jumar(&["run", "pipeline.rhai"]).code(0).stderr;
+    assert!(!said.contains("has not asked"), "{said}");
+}
+
+#[test]
+fn a_policy_that_was_at_fault_is_on_record_the_next_morning() {
+    let place = Workplace::with_script(r#"phase("a", #{ on_failure: |failure| 42 }, || { shell("false"); });"#);
+    place.jumar(&["run", "pipeline.rhai"]).code(1);
+    let history = place.jumar(&["history"]).code(0).stdout;
+    assert!(
+        history.contains("the recovery policy of a is at fault itself"),
+        "{history}"
+    );
+    let explained = place.jumar(&["explain", &place.run(), "a"]).code(0).stdout;
+    assert!(
+        explained.contains("the recovery policy of a is at fault itself"),
+        "{explained}"
+    );
+    assert!(
+        explained.contains("exit"),
+        "the failure is still what it was: {explained}"
+    );
+}

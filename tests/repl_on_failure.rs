@@ -336,3 +336,31 @@ fn a_setting_that_does_not_fit_is_said_to_come_from_who_typed_it() {
     let why = "parameter `lr` must be a number, not `x` (from `:retry`)";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
 }
+
+#[test]
+fn the_variable_of_a_parameter_stands_for_it_and_what_is_typed_is_no_part_of_the_code() {
+    let place = Workplace::new();
+    place.write(
+        "pipeline.rhai",
+        "param(\"batch_size\", 8);\nphase(\"a\", || { if param(\"batch_size\") > 4 { throw \"too large\"; } });\n",
+    );
+    let typed = "1 + 1\nstate.phases.a = \"completed\"\n";
+    let refused = place.piped(&["run", "pipeline.rhai", "--repl-on-failure", "--run-dir", "r1"], typed);
+    assert!(
+        refused
+            .stderr
+            .contains("how the phase stands is for :retry, :skip, :fail and :abort to say"),
+        "{}",
+        refused.stderr
+    );
+    let typed = "1 + 1\n:retry BATCH_SIZE=4\n";
+    let ended = place.piped(&["run", "pipeline.rhai", "--repl-on-failure", "--run-dir", "r2"], typed);
+    ended.code(0);
+    let attempt = place.jumar(&["status", "r2", "--json"]).code(0).stdout;
+    assert!(
+        !attempt.contains("BATCH_SIZE"),
+        "it is the parameter, and no variable: {attempt}"
+    );
+    let modules = std::fs::read_to_string(place.path().join("r2/.experiment_state.d/modules.json")).unwrap_or_default();
+    assert!(!modules.contains("input"), "{modules}");
+}

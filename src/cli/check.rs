@@ -97,7 +97,7 @@ const CERTAIN: &[&str] = &[
 ];
 
 /// What goes wrong without a word: the command runs, with other arguments than were meant.
-const SILENT: &[&str] = &["not-filled-in"];
+const SILENT: &[&str] = &["not-filled-in", "one-word-command"];
 
 /// Refuses a script that is certain to fail somewhere: better now than hours into a run. What will silently do something
 /// else than was meant is warned of.

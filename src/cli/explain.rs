@@ -286,6 +286,7 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
             &format!("attempt {}", number + 1),
             format!("{said}{why}{}", aborted.unwrap_or_default()),
         );
+        attempt.notes.iter().for_each(|note| line("", note.clone()));
     }
     for cause in &verdict.causes {
         line("stale", cause.to_string());

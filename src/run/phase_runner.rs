@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::attempt::lock;
 use super::conductor::Bodies;
 use super::gpu_memory::MemoryBefore;
 use super::resume::{UnfinishedAttempt, end_unfinished};
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::exec::StopSignal;
 use crate::plan::{Phase, Standing};
-use crate::state::{Change, Event, PhaseStatus};
+use crate::state::{Change, Event, PhaseStatus, StateError};
 
 /// A policy that says `retry()` to everything would go on for ever.
 const MAX_ATTEMPTS_A_WALK: u32 = 100;
@@ -242,9 +243,10 @@ impl PhaseRunner {
             return self.abort(attempt.number, record, failure, why);
         }
         let decision = bodies.decide(attempt, &failure).unwrap_or_else(|fault| {
-            self.session
-                .observer
-                .warn(&format!("the recovery policy of {name} is at fault itself: {fault}"));
+            let text = format!("the recovery policy of {name} is at fault itself: {fault}");
+            self.session.observer.warn(&text);
+            // A state that cannot be written will say so at the next transition.
+            let _ = self.note(attempt.number, &record, text);
             Decision::Fail
         });
         let decision = match decision {
@@ -318,6 +320,7 @@ impl PhaseRunner {
             self.session.observer.warn(&why);
             return self.give_up(failure.clone());
         }
+        self.warn_of_copies(attempt, &changes);
         let said = changes.in_words(Some(delay));
         let mut overrides = attempt.overrides.clone();
         overrides.merge(changes);
@@ -366,6 +369,26 @@ impl PhaseRunner {
             .observer
             .note(&format!("{name} failed before: trying again {how}"));
         self.wait_until(Instant::now() + wait)
+    }
+
+    /// Adds a line to the record of an attempt that has ended.
+    fn note(&self, number: u32, record: &AttemptRecord, text: String) -> Result<(), StateError> {
+        let mut record = record.clone();
+        record.notes.push(text);
+        let noted = records::attempt_noted(&self.phase.name, number, &record);
+        self.session.ledger.commit(noted)
+    }
+
+    /// A parameter that is changed for a body which does not ask for it changes nothing: what a closure captured is a copy.
+    fn warn_of_copies(&self, attempt: &Attempt, changes: &Overrides) {
+        let asked = lock(&attempt.record).reads.clone();
+        let name = &self.phase.name;
+        for (parameter, value) in changes.params.iter().filter(|(p, _)| !asked.contains(*p)) {
+            self.session.observer.warn(&format!(
+                "{name} is tried again with {parameter}={value}, but its body has not asked for param(\"{parameter}\"): a variable \
+                 from outside the body keeps the value that it had"
+            ));
+        }
     }
 
     fn wait_for_memory(&self) {

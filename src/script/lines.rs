@@ -20,7 +20,7 @@ use crate::run::Attempt;
 use crate::state::value::decode;
 
 /// What a line is called in messages.
-const LINE: &str = "input";
+pub(super) const LINE: &str = "input";
 
 /// What lines see and leave.
 pub(super) struct Lines {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rhai::{AST, Dynamic, FnPtr, Position, Scope};
 
 use super::closures::Libraries;
+use super::lines::LINE;
 use super::post_mortem::Examiner;
 use super::reach::{Functions, Reach};
 use crate::run::{Bodies, ImportedModule, Session};
@@ -93,13 +94,13 @@ impl Shared {
         let folder = Path::new(script).parent().unwrap_or(Path::new(""));
         let sources = lock(&self.sources);
         let module = |(name, text): (&String, &Arc<str>)| match name.strip_prefix('<') {
-            None if name == script => None,
+            // What a person types is no module.
+            None if name == script || name == LINE => None,
             None => {
                 let seen = Path::new(name).strip_prefix(folder).unwrap_or(Path::new(name));
                 Some(ImportedModule::new(seen.to_string_lossy(), text))
             }
             Some(_) if name == script => None,
-            // What a person types has a name in brackets, too, and is no module.
             Some(own) if own.starts_with("std/") || own.starts_with("stock>/") => Some(ImportedModule::embedded(
                 own.trim_end_matches('>').replace('>', ""),
                 text,

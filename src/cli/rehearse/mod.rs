@@ -214,7 +214,7 @@ fn report(
         .collect();
     let survived = scenarios.len() - failed.len();
     text.push_str(&match failed.is_empty() {
-        true => format!("\nall {survived} survived: nothing lost, nothing done twice\n"),
+        true => format!("\nall {survived} survived: nothing lost, no completed phase or step done twice\n"),
         false => format!("\n{survived} of {} survived\n", scenarios.len()),
     });
     // The same problem often follows from several faults; it is told once.

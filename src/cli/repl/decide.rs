@@ -43,6 +43,12 @@ impl Repl<'_> {
             let is_variable = name
                 .chars()
                 .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+            let lower = name.to_ascii_lowercase();
+            // The variable that a parameter is taken from stands for it: the advice after a failure names it so.
+            let name = match parameters.get(name) {
+                None if is_variable && parameters.get(&lower).is_some() => &lower,
+                _ => name,
+            };
             if parameters.get(name).is_none() && is_variable {
                 overrides.env.insert(name.into(), text.into());
                 continue;

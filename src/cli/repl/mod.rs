@@ -65,7 +65,11 @@ fn converse(repl: &mut Repl<'_>, printer: &Printer) -> Result<Flow, CliError> {
     loop {
         repl.refresh();
         let flow = match keyboard.read(&repl.prompt(), repl.words()).map_err(gone)? {
-            Typed::Line(line) => repl.answer(&line),
+            Typed::Line(line) => {
+                // Somebody may have waited at the prompt for the run to end.
+                repl.refresh();
+                repl.answer(&line)
+            }
             Typed::Dropped => Ok(Flow::GoOn),
             Typed::End => Ok(Flow::Leave),
         };

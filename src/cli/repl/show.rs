@@ -60,6 +60,7 @@ impl Repl<'_> {
         let state = self.session.ledger.read(State::clone);
         let phase = match arguments.first() {
             Some(name) => self.phase(name)?,
+            None if self.failed.is_some() => self.failed_phase().unwrap_or_default().to_owned(),
             None => running(&state)
                 .filter(|_| self.is_live)
                 .or_else(|| last_failed(&state).map(|(phase, ..)| phase))
@@ -80,9 +81,14 @@ impl Repl<'_> {
         Ok(())
     }
 
+    /// The phase in the middle of whose failure the session is.
+    fn failed_phase(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failed| failed.failure.phase.as_str())
+    }
+
     pub(super) fn failure(&self, phase: Option<&str>) -> Result<(), CliError> {
         let state = self.session.ledger.read(State::clone);
-        let found = match phase {
+        let found = match phase.or(self.failed_phase()) {
             None => last_failed(&state),
             Some(name) => {
                 let name = self.phase(name)?;

@@ -7,7 +7,7 @@ use rhai::{Array, Dynamic, FnNamespace, FuncRegistration, Map, Module};
 use super::Outcome;
 use super::lent::{Params, phase_without_status, typed_in};
 use super::run_info;
-use crate::run::Mode;
+use crate::run::{Attempt, Mode};
 use crate::script::closures::own;
 use crate::script::current;
 use crate::script::fault::{mistake, raise_state_error};
@@ -191,6 +191,12 @@ impl Section {
 
     pub(super) fn set(&self, key: &str, value: Dynamic) -> Outcome<()> {
         let text = self.text_of(key, &own(value))?;
+        let is_own = |attempt: &Attempt| attempt.phase.name == key;
+        if self.name == "phases" && current::is_examining() && current::with(|attempt| attempt.is_some_and(is_own)) {
+            return Err(mistake(
+                "how the phase stands is for :retry, :skip, :fail and :abort to say in the middle of its failure",
+            ));
+        }
         self.write(Event::new("set").set(&self.name, key, text))
     }
 
