@@ -292,8 +292,11 @@ fn phase_table(state: &State, live: bool, around: &Around<'_>, printer: &Printer
             known.len().to_string()
         };
         let remark = match (status, last) {
-            (PhaseStatus::Failed | PhaseStatus::Skipped, Some(record)) => {
-                joined(&[failure_of(record), changed(record)], "; ")
+            (PhaseStatus::Failed, Some(record)) => joined(&[failure_of(record), changed(record)], "; "),
+            (PhaseStatus::Skipped, _) => {
+                let why = text_of(state, "results", &format!("{name}.skipped")).unwrap_or_default();
+                let failure = last.map(failure_of).unwrap_or_default();
+                joined(&[why, failure], "; after ")
             }
             (PhaseStatus::InProgress, Some(record)) if time.is_none() => {
                 let begun = format!("begun {}", clock(record.started, Timestamp::now()));

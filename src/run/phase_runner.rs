@@ -156,7 +156,15 @@ impl PhaseRunner {
 
     /// The record of an attempt that ends now. What is said of its time is what is recorded.
     fn ended(&mut self, attempt: &Attempt, outcome: AttemptOutcome) -> AttemptRecord {
-        let record = attempt.record().end(outcome, attempt.seconds());
+        let mut record = attempt.record();
+        // What a policy changed and the body never asked for was not used: a closure keeps the copy that it captured.
+        for name in attempt.overrides.params.keys().filter(|name| !record.reads.contains(*name)) {
+            record.changed.params.remove(name);
+            if let Some(parameter) = self.session.parameters().get(name) {
+                record.params.insert(name.clone(), parameter.value.clone());
+            }
+        }
+        let record = record.end(outcome, attempt.seconds());
         self.seconds = record.seconds.unwrap_or_default();
         record
     }
