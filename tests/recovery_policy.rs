@@ -600,7 +600,10 @@ fn a_retry_with_a_parameter_that_the_body_does_not_ask_for_is_warned_of() {
     let said = place.jumar(&["run", "pipeline.rhai"]).code(1).stderr;
     assert!(said.contains(warning), "{said}");
     let status = place.jumar(&["status"]).code(0).stdout;
-    assert!(!status.contains("batch=2"), "what was not used is not told as used: {status}");
+    assert!(
+        !status.contains("batch=2"),
+        "what was not used is not told as used: {status}"
+    );
     let place = Workplace::with_script(&script("param(\"batch\")"));
     let said = place.jumar(&["run", "pipeline.rhai"]).code(0).stderr;
     assert!(!said.contains("has not asked"), "{said}");

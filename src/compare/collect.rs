@@ -230,9 +230,13 @@ impl Collector<'_> {
 
     fn parameters(&mut self) {
         for (name, fact) in parameters(self.run) {
+            let is_as_given = self.run.state.get("params", &name).map(decode).as_ref() == Some(&fact.value);
             self.add(Group::Parameters, name.as_str(), fact);
             let source = self.run.text("param_sources", &format!("{name}.from"));
-            let source = source.unwrap_or_else(|| "default".into());
+            let source = match is_as_given {
+                true => source.unwrap_or_else(|| "default".into()),
+                false => "changed for a phase".into(),
+            };
             self.add(Group::Parameters, format!("{name} (from)"), Fact::plain(source).aside());
         }
     }

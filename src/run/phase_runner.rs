@@ -158,7 +158,12 @@ impl PhaseRunner {
     fn ended(&mut self, attempt: &Attempt, outcome: AttemptOutcome) -> AttemptRecord {
         let mut record = attempt.record();
         // What a policy changed and the body never asked for was not used: a closure keeps the copy that it captured.
-        for name in attempt.overrides.params.keys().filter(|name| !record.reads.contains(*name)) {
+        for name in attempt
+            .overrides
+            .params
+            .keys()
+            .filter(|name| !record.reads.contains(*name))
+        {
             record.changed.params.remove(name);
             if let Some(parameter) = self.session.parameters().get(name) {
                 record.params.insert(name.clone(), parameter.value.clone());
