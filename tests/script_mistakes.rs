@@ -356,3 +356,22 @@ fn a_misspelt_standard_module_is_told_at_its_import_and_not_where_it_is_used() {
         assert!(!told.1.contains("no function is called"), "{}", told.1);
     }
 }
+
+#[test]
+fn a_shell_comment_and_a_variable_from_outside_a_function_are_answered_with_what_to_write() {
+    let told = checked("# my pipeline\nphase(\"a\", || {});\n");
+    says(&told, 3, &["p.rhai:1:1", "a comment begins with `//`"]);
+    let told =
+        checked("let root = \"/data\";\nfn ls_it() { shell(\"ls \" + root); }\nphase(\"a\", || { ls_it(); });\n");
+    says(
+        &told,
+        3,
+        &[
+            "no variable is called `root`",
+            "a function sees only its parameters (give it `root`",
+        ],
+    );
+    let told =
+        ran("const ROOT = \"/\";\nfn ls_it() { shell(\"ls \" + global::ROOT); }\nphase(\"a\", || { ls_it(); });\n");
+    says(&told, 0, &[]);
+}

@@ -168,6 +168,12 @@ fn variable_not_found(name: &str, around: &Around) -> Words {
         .windows(2)
         .filter(|w| matches!(word(&w[0]), "let" | "const" | "for" | "|"))
         .map(|w| word(&w[1]));
+    if declared.clone().any(|d| d == name) {
+        return words.help(format!(
+            "it is declared, but not in reach here: a function sees only its parameters (give it `{name}`, or make that a `const` and write \
+             `global::{name}`), and what is declared in a block ends with it"
+        ));
+    }
     match nearest(name, declared.filter(|d| *d != name)) {
         Some(near) => words.help(format!("did you mean `{near}`?")),
         None => words,

@@ -54,6 +54,9 @@ pub(super) fn parse_words(kind: &ParseErrorType, at: Position, around: &Around) 
                 .help(format!("write it in double quotes: \"{inside}\""))
         }
         ParseErrorType::ForbiddenVariable(name) => said(format!("`{name}` is jumar's own; choose another name")),
+        ParseErrorType::Reserved(name) if name == "#" => {
+            said("`#` begins nothing here").help("a comment begins with `//`, a map is written `#{ key: value }`")
+        }
         ParseErrorType::Reserved(name) => said(format!("`{name}` is a reserved word")),
         ParseErrorType::MissingToken(token, what) if matches!(token.as_str(), ";" | ",") => {
             missing(token, what, at, text)
