@@ -1,5 +1,8 @@
 //! `jumar runs`: the runs under `runs/`, in a list or in columns of one's choice.
 
+use std::num::NonZero;
+use std::thread;
+
 use serde_json::{Map, Value, json};
 
 use super::args::RunsArguments;
@@ -15,14 +18,28 @@ use crate::ui::{Align, Cell, Printer, Table, Tone};
 /// A run that could be read, or why not.
 type Looked = Result<RunFacts, (RunPath, StateError)>;
 
+/// Reads runs on all processors, and keeps their order.
+fn side_by_side<T: Send>(runs: &[RunPath], read: impl Fn(&RunPath) -> T + Sync) -> Vec<T> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = runs.len().div_ceil(processors).max(1);
+    thread::scope(|scope| {
+        let readers: Vec<_> = runs
+            .chunks(share)
+            .map(|part| scope.spawn(|| part.iter().map(&read).collect::<Vec<T>>()))
+            .collect();
+        let read = readers.into_iter().map(|reader| match reader.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        read.flatten().collect()
+    })
+}
+
 /// Lists the runs, newest last.
 pub(super) fn runs(arguments: &RunsArguments, printer: &Printer) -> Result<u8, CliError> {
     let plain = arguments.columns.is_empty() && arguments.sort.is_none() && !arguments.csv;
     let read = if plain { RunFacts::read_outcome } else { RunFacts::read };
-    let looked: Vec<Looked> = all_runs()?
-        .into_iter()
-        .map(|run| read(&run).map_err(|error| (run, error)))
-        .collect();
+    let looked = side_by_side(&all_runs()?, |run| read(run).map_err(|error| (run.clone(), error)));
     if plain {
         return Ok(list(&looked, arguments.json, printer));
     }
