@@ -364,3 +364,28 @@ fn the_variable_of_a_parameter_stands_for_it_and_what_is_typed_is_no_part_of_the
     let modules = std::fs::read_to_string(place.path().join("r2/.experiment_state.d/modules.json")).unwrap_or_default();
     assert!(!modules.contains("input"), "{modules}");
 }
+
+#[test]
+fn what_is_shown_without_a_name_is_of_the_phase_whose_failure_it_is() {
+    let place = Workplace::new();
+    place.write(
+        "p.rhai",
+        "phase(\"side\", || { shell(\"echo words of side; exit 3\"); });\nphase(\"train\", || { shell(\"until grep -q 'side=failed' r/.experiment_state; do sleep 0.02; done; echo words of train; exit 4\"); });\n",
+    );
+    // The second failure is there before anybody asks about the first.
+    let wait = r#"shell("until grep -q 'train=failed' r/.experiment_state; do sleep 0.02; done");"#;
+    let typed = format!("{wait}\n:failure\n:log\n:fail\n:failure\n:log\n:fail\n");
+    let ended = place.piped(
+        &["run", "p.rhai", "--repl-on-failure", "--run-dir", "r", "-j", "2"],
+        &typed,
+    );
+    let (first, second) = ended.stdout.split_once("train, attempt 1").expect("the second failure");
+    assert!(
+        first.contains("side, attempt 1") && first.contains("words of side"),
+        "{first}"
+    );
+    assert!(
+        second.contains("words of train") && !second.contains("words of side"),
+        "{second}"
+    );
+}

@@ -60,9 +60,10 @@ impl Repl<'_> {
         let state = self.session.ledger.read(State::clone);
         let phase = match arguments.first() {
             Some(name) => self.phase(name)?,
-            None if self.failed.is_some() => self.failed_phase().unwrap_or_default().to_owned(),
-            None => running(&state)
-                .filter(|_| self.is_live)
+            None => self
+                .failed_phase()
+                .map(String::from)
+                .or_else(|| running(&state).filter(|_| self.is_live))
                 .or_else(|| last_failed(&state).map(|(phase, ..)| phase))
                 .or_else(|| last_begun(&state))
                 .ok_or_else(|| CliError::usage("which phase? None has run yet"))?,
