@@ -51,7 +51,7 @@ fn measure() -> Result<(), Error> {
     let mut command = Command::new(Program::Argv(vec!["/bin/true".into()]), place.join("log"));
     let bare = command.clone();
     command.note = Some(Note {
-        logbook: logbook.path().into(),
+        logbook: logbook.clone(),
         label: "label".into(),
     });
     let stop = StopSignal::new();

@@ -1,7 +1,9 @@
 //! What to run: a [`Command`] is plain data, the same for every executor.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exec::Note;
@@ -9,7 +11,7 @@ use crate::exec::Note;
 /// One command: what to run, with what around it, and where its output goes.
 ///
 /// Build it with [`Command::new`] and set the fields that differ from the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Command {
     /// What to run.
     pub program: Program,
@@ -22,6 +24,8 @@ pub struct Command {
     /// The file that standard output and standard error are appended to, written by the command itself. Missing parent
     /// directories are made.
     pub log: PathBuf,
+    /// The log, when the caller has it open for appending.
+    pub log_file: Option<Arc<File>>,
     /// Whether standard output is kept and returned in [`Exit::stdout`](crate::exec::Exit::stdout). It then reaches the log when
     /// the command has ended, after everything it wrote to standard error. More than
     /// [`CAPTURE_LIMIT`](crate::exec::CAPTURE_LIMIT) bytes are an error.
@@ -42,6 +46,7 @@ impl Command {
             cwd: None,
             stdin: Stdin::Null,
             log: log.into(),
+            log_file: None,
             capture: false,
             timeout: None,
             note: None,

@@ -1,5 +1,8 @@
 //! The logbook of an attempt: which commands were started, and how they ended, written down by whoever is left to see it.
 //!
+//! When an attempt is over its logbook serves another one, under a new title: to make and remove a file for each would
+//! cost more than all that is written into it. Only what follows the last title counts.
+//!
 //! One line of JSON each. A command's start and end are written by the process that waits for it, so that an end is on file
 //! before anybody is told of it. Several processes may append, and each may be killed in the middle of a line: a line is
 //! therefore written between two newlines and in one call, and what is not a whole line is passed over when reading. Nothing is
@@ -9,18 +12,22 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::exec::Stopped;
 
+mod shelf;
+
+pub use shelf::Shelf;
+
 /// Where a command's start and end are written down, and what it is called there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// The logbook's file, which exists.
-    pub logbook: PathBuf,
+    /// The logbook.
+    pub logbook: Logbook,
     /// The caller's own name for the command.
     pub label: String,
 }
@@ -131,16 +138,20 @@ pub(super) struct Start {
     pub(super) capture: Option<PathBuf>,
 }
 
+/// What a logbook belongs to: text of the caller's, the boot of the machine, and the directory it lies in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Title {
+    text: String,
+    boot: String,
+    place: (u64, u64),
+}
+
 /// One line of a logbook.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    /// What the logbook belongs to: text of the caller's, the boot of the machine, and the directory it lies in.
-    Title {
-        text: String,
-        boot: String,
-        place: (u64, u64),
-    },
+    /// What the logbook belongs to from here on.
+    Title(Title),
     /// A command was started.
     Start(Start),
     /// Somebody begins to stop a command.
@@ -151,11 +162,20 @@ pub(super) enum Line {
     Taken { id: String },
 }
 
-/// The logbook of one attempt at something.
-#[derive(Debug)]
+/// The logbook of one attempt at something, open for writing.
+#[derive(Debug, Clone)]
 pub struct Logbook {
     path: PathBuf,
+    file: Arc<File>,
 }
+
+impl PartialEq for Logbook {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Logbook {}
 
 impl Logbook {
     /// A new logbook in a new directory of its own, in place of any older one. `title` says what it belongs to.
@@ -175,51 +195,64 @@ impl Logbook {
             Err(error) => return Err(error),
         }
         let path = directory.join(FILE_NAME);
-        let title = Line::Title {
-            text: title.to_owned(),
-            boot: boot_id().to_owned(),
-            place: place_of(directory)?,
-        };
-        append(&File::options().append(true).create_new(true).open(&path)?, &title)?;
-        Ok(Logbook { path })
+        let file = Arc::new(File::options().append(true).create_new(true).open(&path)?);
+        let logbook = Logbook { path, file };
+        logbook.entitle(title)?;
+        Ok(logbook)
     }
 
-    /// The logbook in this directory and its entries, in the order of their starts; `None` when there is none, when its title is
-    /// another one, when it was copied here, or when the machine has been booted since: what it tells of is gone then, and of
-    /// what was done nobody knows how much reached the disk.
+    /// The logbook in this directory and the entries under its last title, in the order of their starts; `None` when there is
+    /// none, when that title is another one, when it was copied here, or when the machine has been booted since: what it tells
+    /// of is gone then, and of what was done nobody knows how much reached the disk.
     ///
     /// # Errors
     ///
     /// When the file is there but cannot be read.
     pub fn open(directory: &Path, title: &str) -> io::Result<Option<(Logbook, Vec<Entry>)>> {
-        let logbook = Logbook {
-            path: directory.join(FILE_NAME),
-        };
-        let text = match fs::read(&logbook.path) {
+        let path = directory.join(FILE_NAME);
+        let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let place = place_of(directory)?;
-        let is_ours = lines(&text).next().is_some_and(|line| match line {
-            Line::Title {
-                text,
-                boot,
-                place: recorded,
-            } => text == title && boot == boot_id() && recorded == place,
-            _ => false,
-        });
-        Ok(is_ours.then(|| (logbook, entries(&text))))
+        let Some((last, entries)) = last_chapter(&text) else {
+            return Ok(None);
+        };
+        if last.text != title || last.boot != boot_id() || last.place != place {
+            return Ok(None);
+        }
+        let file = Arc::new(File::options().append(true).open(&path)?);
+        Ok(Some((Logbook { path, file }, entries)))
     }
 
-    /// Its file, for a [`Note`].
+    /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Its file, open for appending.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Appends one line.
+    pub(super) fn append(&self, line: &Line) -> io::Result<()> {
+        append(&self.file, [line])
+    }
+
+    /// Says what it belongs to from here on.
+    fn entitle(&self, title: &str) -> io::Result<()> {
+        self.append(&Line::Title(Title {
+            text: title.to_owned(),
+            boot: boot_id().to_owned(),
+            place: place_of(parent(&self.path))?,
+        }))
+    }
+
     /// Removes it with everything that was kept for it. Nothing happens when that is impossible: it is only litter.
     pub fn discard(&self) {
-        let Some(directory) = self.path.parent() else { return };
+        let directory = parent(&self.path);
         // Mostly there is nothing else in it.
         if fs::remove_file(&self.path)
             .and_then(|()| fs::remove_dir(directory))
@@ -230,20 +263,22 @@ impl Logbook {
     }
 }
 
-const FILE_NAME: &str = "commands";
-
-/// Appends one line.
-pub(super) fn append(mut file: &File, line: &Line) -> io::Result<()> {
-    let mut bytes = b"\n".to_vec();
-    serde_json::to_writer(&mut bytes, line)?;
-    bytes.push(b'\n');
-    // One call for all of it, so that lines of several writers do not mix.
-    file.write_all(&bytes)
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
 }
 
-/// Appends one line to the logbook at `path`.
-pub(super) fn append_to(path: &Path, line: &Line) -> io::Result<()> {
-    append(&File::options().append(true).open(path)?, line)
+const FILE_NAME: &str = "commands";
+
+/// Appends lines.
+pub(super) fn append<'a>(mut file: &File, lines: impl IntoIterator<Item = &'a Line>) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(512);
+    for line in lines {
+        bytes.push(b'\n');
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+    }
+    // One call for all of it, so that lines of several writers do not mix.
+    file.write_all(&bytes)
 }
 
 /// What the logbook at `path` says of one command.
@@ -291,11 +326,26 @@ fn lines(text: &[u8]) -> impl Iterator<Item = Line> {
         .filter_map(|line| serde_json::from_slice(line).ok())
 }
 
+/// The last title, and the entries after it.
+fn last_chapter(text: &[u8]) -> Option<(Title, Vec<Entry>)> {
+    let mut lines: Vec<Line> = lines(text).collect();
+    let at = lines.iter().rposition(|line| matches!(line, Line::Title(_)))?;
+    let entries = entries_of(lines.drain(at + 1..));
+    match lines.pop() {
+        Some(Line::Title(title)) => Some((title, entries)),
+        _ => None,
+    }
+}
+
 fn entries(text: &[u8]) -> Vec<Entry> {
+    entries_of(lines(text))
+}
+
+fn entries_of(lines: impl Iterator<Item = Line>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for line in lines(text) {
+    for line in lines {
         match line {
-            Line::Title { .. } => {}
+            Line::Title(_) => {}
             Line::Start(start) => entries.push(start.into()),
             Line::Stop { id, why } => change(&mut entries, &id, |entry| entry.stopped = Some(why)),
             Line::End { id, end } => change(&mut entries, &id, |entry| entry.end = Some(end)),

@@ -22,6 +22,6 @@ pub use local::{
     look_up, settle, topmost,
 };
 pub use log::{LogFollower, tail, tail_between};
-pub use logbook::{End, Entry, Logbook, Note, ProcessName, Why};
+pub use logbook::{End, Entry, Logbook, Note, ProcessName, Shelf, Why};
 pub use signals::{install_signal_handlers, interrupt_flag, signal_name};
 pub use stop::{StopLevel, StopSignal};

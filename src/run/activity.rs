@@ -3,7 +3,7 @@
 //! One line of JSON for each in `activity.jsonl`, beside the state file's other private files. It is for reading later
 //! (`report` draws it) and decides nothing: a line that is lost or cannot be written harms no run.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Mode};
+use super::{Attempt, Mode, Session};
 use crate::exec::{ExecError, Exit, Status};
 use crate::state::private_directory;
 
@@ -121,16 +121,26 @@ impl Attempt {
     }
 
     fn note_activity(&self, activity: &Activity) {
-        let (Some(private), Ok(mut line)) = (self.session.ledger.private_dir(), serde_json::to_string(activity)) else {
+        let (Some(mut file), Ok(mut line)) = (self.session.activity_file(), serde_json::to_string(activity)) else {
             return;
         };
         line.push('\n');
-        let path = private.join(FILE);
         // One write each: phases that run side by side do not cut each other's lines.
-        let _ = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(line.as_bytes()));
+        let _ = file.write_all(line.as_bytes());
+    }
+}
+
+impl Session {
+    /// The record of what attempts are busy with, open for appending; `None` while there is only a draft.
+    fn activity_file(&self) -> Option<&File> {
+        let open = || {
+            let path = self.ledger.private_dir()?.join(FILE);
+            File::options().create(true).append(true).open(path).ok()
+        };
+        match self.activities.get() {
+            Some(file) => Some(file),
+            // A draft may yet go live.
+            None => open().map(|file| self.activities.get_or_init(|| file)),
+        }
     }
 }

@@ -112,7 +112,8 @@ impl Attempt {
 
     /// The same attempt with a book of its commands, which lies under `private`.
     pub(super) fn noted(mut self, private: &Path) -> Attempt {
-        self.book = CommandBook::new(private, &self.phase.name, self.number, &self.record());
+        let shelf = Arc::clone(&self.session.logbooks);
+        self.book = CommandBook::new(shelf, private, &self.phase.name, self.number, &self.record());
         self
     }
 
@@ -282,11 +283,13 @@ impl Attempt {
     /// What the phase is made from, as things are now. Attempts that failed may have made some of its steps.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let mut read = lock(&self.record).reads.clone();
-        let earlier = self
-            .session
-            .ledger
-            .read(|state| super::attempts(state, &self.phase.name));
-        read.extend(earlier.into_iter().flat_map(|attempt| attempt.reads));
+        if self.number > 1 {
+            let earlier = self
+                .session
+                .ledger
+                .read(|state| super::attempts(state, &self.phase.name));
+            read.extend(earlier.into_iter().flat_map(|attempt| attempt.reads));
+        }
         super::stale::take(&self.session, &self.phase, &read, None)
     }
 

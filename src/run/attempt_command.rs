@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -213,7 +213,7 @@ impl Attempt {
             .map_err(|e| self.broken(e.to_string()))?;
         let cwd = request.cwd.clone().or_else(|| self.phase.cwd.clone());
         let hash = hash_of(&request, cwd.as_deref(), &self.own_environment(&request.env));
-        let place = self.book.next(step.as_deref(), &hash);
+        let place = self.book.next(step.as_deref(), &hash, request.capture);
         let mut env = self.identity(&absolute);
         env.extend(self.command_environment(&request.env));
         let mut command = Command {
@@ -222,6 +222,7 @@ impl Attempt {
             cwd,
             stdin: request.stdin,
             log,
+            log_file: None,
             capture: request.capture,
             timeout: request.timeout.into_iter().chain(self.time_left()).min(),
             // The book of an attempt that is over is closed.
@@ -243,7 +244,7 @@ impl Attempt {
                     let (phase, instead) = (&self.phase.name, request.stand_in.as_deref());
                     rehearsal.replace(&mut command, phase, step.as_deref(), instead, [&run_dir, &absolute]);
                 }
-                self.start(&command, shown, watch)?
+                self.start(command, shown, watch)?
             }
         };
         lock(&self.progress).commands.push(result.clone());
@@ -251,15 +252,17 @@ impl Attempt {
     }
 
     /// Starts a command and waits for its end.
-    fn start(&self, command: &Command, shown: String, watch: Watch<'_>) -> Result<CommandResult, Problem> {
+    fn start(&self, mut command: Command, shown: String, watch: Watch<'_>) -> Result<CommandResult, Problem> {
         let log = command.log.clone();
         // Of an attempt that is over the record is complete: what is run to look around is no part of it.
         if !self.is_over() {
-            lock(&self.record).note_command(&shown, command);
+            lock(&self.record).note_command(&shown, &command);
         }
-        let from = self
-            .open_log(&log, &shown)
+        // The line that says what follows; the command's own output begins behind it.
+        let (file, from) = self
+            .write_log(&log, &format!("$ {shown}\n"))
             .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;
+        command.log_file = Some(Arc::new(file));
         self.session
             .observer
             .command_started(&self.phase.name, &shown, &log, from);
@@ -267,7 +270,7 @@ impl Attempt {
         let ended = watched(
             self,
             watch.orders(&log),
-            |stop| self.session.executor.run(command, stop),
+            |stop| self.session.executor.run(&command, stop),
             ended_well,
         );
         if let Ok((outcome, _)) = &ended {
@@ -419,11 +422,6 @@ impl Attempt {
         Some(self.log_path(&directory, None))
     }
 
-    /// Writes the line that says what follows. Returns where the command's own output will begin.
-    fn open_log(&self, log: &Path, shown: &str) -> std::io::Result<u64> {
-        self.write_log(log, &format!("$ {shown}\n"))
-    }
-
     /// Writes what the script says into the phase's log. It is shown elsewhere, too: a log that cannot be written is no failure.
     pub fn log_line(&self, text: &str) {
         let live = self.session.mode == Mode::Live && !self.is_replayed();
@@ -432,8 +430,9 @@ impl Attempt {
         }
     }
 
-    /// Appends lines of jumar's own to a log, and tells the record of one that is new to this attempt. Returns where they end.
-    fn write_log(&self, log: &Path, lines: &str) -> std::io::Result<u64> {
+    /// Appends lines of jumar's own to a log, and tells the record of one that is new to this attempt. Returns it, and
+    /// where they end.
+    fn write_log(&self, log: &Path, lines: &str) -> std::io::Result<(File, u64)> {
         let mut file = open_to_append(log)?;
         let start = file.metadata()?.len();
         let first = !self.is_over() && {
@@ -462,7 +461,7 @@ impl Attempt {
             // The record of a log is for reading it later; a state that cannot be written will say so at the completion.
             let _ = self.session.ledger.commit(noted);
         }
-        Ok(start + text.len() as u64)
+        Ok((file, start + text.len() as u64))
     }
 }
 

@@ -11,25 +11,34 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::attempt::lock;
 use super::{AttemptRecord, CommandRequest};
-use crate::exec::{Command, Entry, Logbook, Note, Program, Why};
+use crate::exec::{Command, Entry, Logbook, Note, Program, Shelf, Why};
 
 /// The book of one attempt.
 pub(super) struct CommandBook {
-    /// Where it lies, and what it belongs to; `None` for an attempt of which nothing is noted.
-    place: Option<(PathBuf, String)>,
-    /// Made at the first command.
+    /// Where its logbook comes from; `None` for an attempt of which nothing is noted, and for one that has its logbook.
+    source: Option<Source>,
+    /// Taken at the first command.
     logbook: OnceLock<Option<Logbook>>,
     inner: Mutex<Inner>,
+}
+
+/// Where a logbook comes from, and what it is to be called.
+struct Source {
+    shelf: Arc<Shelf>,
+    directory: PathBuf,
+    title: String,
 }
 
 #[derive(Default)]
 struct Inner {
     /// How many commands each step has asked for; the empty step is the body itself.
     asked: HashMap<String, usize>,
+    /// Whether output is kept beside the logbook.
+    captures: bool,
     /// What an earlier host has noted and nobody has asked for yet, by place.
     earlier: HashMap<(String, usize), Earlier>,
 }
@@ -64,14 +73,14 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// The open ones of the entries of the logbook at `path`.
-    pub(super) fn of(entries: impl IntoIterator<Item = Entry>, path: &Path) -> Vec<Open> {
+    /// The open ones of the entries of a logbook.
+    pub(super) fn of(entries: impl IntoIterator<Item = Entry>, logbook: &Logbook) -> Vec<Open> {
         let open = entries.into_iter().filter(|entry| entry.end.is_none());
         open.map(|entry| {
             let program = Program::Argv(vec![format!("process {}", entry.process.pid)]);
             let mut command = Command::new(program, &entry.log);
             command.note = Some(Note {
-                logbook: path.to_owned(),
+                logbook: logbook.clone(),
                 label: entry.label.clone(),
             });
             Open { entry, command }
@@ -84,16 +93,20 @@ impl CommandBook {
     /// A book in which nothing is noted.
     pub(super) fn none() -> Self {
         CommandBook {
-            place: None,
+            source: None,
             logbook: OnceLock::new(),
             inner: Mutex::default(),
         }
     }
 
-    /// The book of a new attempt, which will lie under `private`.
-    pub(super) fn new(private: &Path, phase: &str, number: u32, record: &AttemptRecord) -> Self {
+    /// The book of a new attempt, whose logbook comes from `shelf` and lies under `private`.
+    pub(super) fn new(shelf: Arc<Shelf>, private: &Path, phase: &str, number: u32, record: &AttemptRecord) -> Self {
         CommandBook {
-            place: Some(place_of(private, phase, number, record)),
+            source: Some(Source {
+                shelf,
+                directory: private.join(DIRECTORY),
+                title: title_of(phase, number, record),
+            }),
             ..CommandBook::none()
         }
     }
@@ -108,16 +121,17 @@ impl CommandBook {
             }
         }
         CommandBook {
-            place: None,
+            source: None,
             logbook: OnceLock::from(Some(logbook)),
             inner: Mutex::new(inner),
         }
     }
 
-    /// The place of the next command.
-    pub(super) fn next(&self, step: Option<&str>, hash: &str) -> Place {
+    /// The place of the next command, whose output may be captured.
+    pub(super) fn next(&self, step: Option<&str>, hash: &str, captures: bool) -> Place {
         let step = step.unwrap_or_default();
         let mut inner = lock(&self.inner);
+        inner.captures |= captures;
         let asked = inner.asked.entry(step.to_owned()).or_default();
         let number = *asked;
         *asked += 1;
@@ -142,7 +156,7 @@ impl CommandBook {
         };
         drop(inner);
         let note = self.logbook().map(|logbook| Note {
-            logbook: logbook.path().to_owned(),
+            logbook: logbook.clone(),
             label: format!("{hash} {number} {step}"),
         });
         Place { note, known }
@@ -157,13 +171,18 @@ impl CommandBook {
     /// Only a book that was there has entries.
     fn open(&self, entries: impl Iterator<Item = Entry>) -> Vec<Open> {
         let logbook = self.logbook.get().and_then(Option::as_ref);
-        logbook.map_or_else(Vec::new, |logbook| Open::of(entries, logbook.path()))
+        logbook.map_or_else(Vec::new, |logbook| Open::of(entries, logbook))
     }
 
-    /// The attempt is over and that is durable: nobody will go on with it.
-    pub(super) fn discard(&self) {
-        if let Some(logbook) = self.logbook.get().and_then(Option::as_ref) {
-            logbook.discard();
+    /// The attempt is over and that is durable: nobody will go on with it, and its logbook may serve another one.
+    pub(super) fn close(&self) {
+        let Some(logbook) = self.logbook.get().and_then(Option::as_ref) else {
+            return;
+        };
+        let captures = lock(&self.inner).captures;
+        match &self.source {
+            Some(source) if !captures => source.shelf.put_back(logbook.clone()),
+            _ => logbook.discard(),
         }
     }
 
@@ -171,12 +190,16 @@ impl CommandBook {
     fn logbook(&self) -> Option<&Logbook> {
         self.logbook
             .get_or_init(|| {
-                let (directory, title) = self.place.as_ref()?;
-                let made = Logbook::create(directory, title);
-                if let Err(error) = &made {
+                let Source {
+                    shelf,
+                    directory,
+                    title,
+                } = self.source.as_ref()?;
+                let taken = shelf.take(directory, title);
+                if let Err(error) = &taken {
                     tracing::warn!(%error, directory = %directory.display(), "commands are not noted");
                 }
-                made.ok()
+                taken.ok()
             })
             .as_ref()
     }
@@ -189,8 +212,7 @@ pub(super) fn find(
     number: u32,
     record: &AttemptRecord,
 ) -> std::io::Result<Option<(Logbook, Vec<Entry>)>> {
-    let (directory, title) = place_of(private, phase, number, record);
-    Logbook::open(&directory, &title)
+    Logbook::find(&private.join(DIRECTORY), &title_of(phase, number, record))
 }
 
 /// Removes what is left of attempts that nobody goes on with: all books but those of `kept`.
@@ -208,16 +230,10 @@ pub(super) fn tidy(private: &Path, kept: &[PathBuf]) {
 
 const DIRECTORY: &str = "commands";
 
-/// Where the book of an attempt lies, and its title: an attempt is known by its beginning, for numbers are given out again
-/// when somebody takes an attempt out of the state file.
-fn place_of(private: &Path, phase: &str, number: u32, record: &AttemptRecord) -> (PathBuf, String) {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let readable: String = phase.chars().map(plain).take(40).collect();
-    let hash = blake3::hash(phase.as_bytes()).to_hex();
-    let directory = private
-        .join(DIRECTORY)
-        .join(format!("{readable}-{}.{number}", &hash[..8]));
-    (directory, format!("{phase} {number} {}", record.started))
+/// The title of an attempt's logbook: an attempt is known by its beginning, for numbers are given out again when somebody
+/// takes an attempt out of the state file.
+fn title_of(phase: &str, number: u32, record: &AttemptRecord) -> String {
+    format!("{phase} {number} {}", record.started)
 }
 
 /// A hash over everything that makes a command what it is, the variables that were set for it included. What all commands
@@ -249,10 +265,10 @@ mod tests {
     /// A book in which an earlier host has noted these commands, each by its hash and its step.
     fn book(dir: &TempDir, noted: &[(&str, Option<&str>)]) -> CommandBook {
         let record = AttemptRecord::begin();
-        let first = CommandBook::new(dir.path(), "train", 1, &record);
+        let first = CommandBook::new(Arc::default(), dir.path(), "train", 1, &record);
         for (hash, step) in noted {
             let mut command = Command::new(Program::Argv(vec!["true".into()]), dir.path().join("log"));
-            command.note = first.next(*step, hash).note;
+            command.note = first.next(*step, hash, false).note;
             Local::new().run(&command, &StopSignal::new()).unwrap();
         }
         let (logbook, entries) = find(dir.path(), "train", 1, &record).unwrap().unwrap();
@@ -260,7 +276,7 @@ mod tests {
     }
 
     fn known(book: &CommandBook, step: Option<&str>, hash: &str) -> &'static str {
-        match book.next(step, hash).known {
+        match book.next(step, hash, false).known {
             Known::Nothing => "nothing",
             Known::Same(_) => "same",
             Known::Other(_) => "other",
@@ -299,14 +315,14 @@ mod tests {
     fn the_book_of_another_attempt_is_not_found() {
         let dir = TempDir::new().unwrap();
         let record = AttemptRecord::begin();
-        let book = CommandBook::new(dir.path(), "train", 1, &record);
+        let book = CommandBook::new(Arc::default(), dir.path(), "train", 1, &record);
         assert!(find(dir.path(), "train", 1, &record).unwrap().is_none());
-        assert!(book.next(None, "a").note.is_some());
+        assert!(book.next(None, "a", false).note.is_some());
         assert!(find(dir.path(), "train", 1, &record).unwrap().is_some());
         let mut again = record;
         again.started += jiff::SignedDuration::from_millis(1);
         assert!(find(dir.path(), "train", 1, &again).unwrap().is_none());
-        book.discard();
+        book.close();
         assert!(find(dir.path(), "train", 1, &AttemptRecord::begin()).unwrap().is_none());
     }
 

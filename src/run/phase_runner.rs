@@ -132,7 +132,7 @@ impl PhaseRunner {
                         let event = records::phase_completed(s, &phase, number, &record, &value, declared);
                         records::with_fingerprint(event, &phase, &print)
                     })?;
-                    attempt.book.discard();
+                    attempt.book.close();
                     self.session.observer.phase_completed(&name, self.seconds);
                     return Ok(Standing::Completed);
                 }
@@ -145,7 +145,7 @@ impl PhaseRunner {
                     self.session
                         .ledger
                         .commit(records::phase_interrupted(&name, attempt.number, Some(&record)))?;
-                    attempt.book.discard();
+                    attempt.book.close();
                     self.session.observer.phase_interrupted(&name, self.seconds);
                     return Err(Problem::Interrupted);
                 }
@@ -250,7 +250,7 @@ impl PhaseRunner {
         self.session
             .ledger
             .update(move |s| records::phase_failed(s, &phase_name, number, &failed, &cause))?;
-        attempt.book.discard();
+        attempt.book.close();
         if self.is_fruitless() {
             let why = format!("{name}: no progress in {FRUITLESS_PREEMPTIONS} attempts, each preempted");
             return self.abort(attempt.number, record, failure, why);

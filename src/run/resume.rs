@@ -182,7 +182,7 @@ pub(super) fn end_unfinished(session: &Session, left: Vec<(String, UnfinishedAtt
     // Each has its own time of grace; one after the other they would add up.
     thread::scope(|scope| {
         for (phase, attempt) in &left {
-            for open in Open::of(attempt.entries.clone(), attempt.logbook.path()) {
+            for open in Open::of(attempt.entries.clone(), &attempt.logbook) {
                 if let Some(process) = Living::named(open.entry.process) {
                     let what = if session.stop.is_requested() {
                         "ending"

@@ -1,5 +1,6 @@
 //! What all phases of one run share.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{
     GpuPool, Ledger, Manifest, Observer, Rehearsal, RunDirectory, Surroundings, Unfinished, detect_gpus, records,
 };
-use crate::exec::{Executor, Local, StopSignal};
+use crate::exec::{Executor, Local, Shelf, StopSignal};
 use crate::plan::{Parameters, Plan, Provided};
 use crate::state::{State, StateError};
 
@@ -44,6 +45,9 @@ pub struct Session {
     pub stop: StopSignal,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
+    pub(super) logbooks: Arc<Shelf>,
+    pub(super) activities: OnceLock<File>,
+    absolute: OnceLock<PathBuf>,
     plan: Mutex<Plan>,
     parameters: Mutex<Parameters>,
     environment: Mutex<IndexMap<String, Option<String>>>,
@@ -80,6 +84,9 @@ impl Session {
             executor,
             stop,
             observer,
+            logbooks: Arc::default(),
+            activities: OnceLock::new(),
+            absolute: OnceLock::new(),
             plan: Mutex::default(),
             parameters: Mutex::new(parameters),
             environment: Mutex::default(),
@@ -252,7 +259,13 @@ impl Session {
     /// # Errors
     /// As [`RunDirectory::path`], and when the working directory is gone.
     pub fn absolute_directory(&self) -> Result<PathBuf, super::RunDirectoryError> {
+        if let Some(known) = self.absolute.get() {
+            return Ok(known.clone());
+        }
         let path = self.directory.path()?;
-        std::path::absolute(&path).map_err(|source| super::RunDirectoryError::Create { path, source })
+        match std::path::absolute(&path) {
+            Ok(absolute) => Ok(self.absolute.get_or_init(|| absolute).clone()),
+            Err(source) => Err(super::RunDirectoryError::Create { path, source }),
+        }
     }
 }

@@ -87,7 +87,7 @@ impl Capture {
     }
 
     /// Appends what was written to the log, the first `limit` bytes of it, and returns that.
-    pub(super) fn copy_to(mut self, log: &mut File, limit: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn copy_to(mut self, mut log: &File, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.rewind()?;
         (&mut self.file).take(limit).read_to_end(&mut bytes)?;

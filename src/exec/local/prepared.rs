@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::capture::{CAPTURE_LIMIT, Capture};
 use super::ending::{Beginning, own_name};
 use super::keeper::{Noted, Run};
 use super::launch::{self, Around, Started};
 use super::program_file::{self, ProgramFile};
-use crate::exec::logbook::{self, End, Line, Start, Why};
+use crate::exec::logbook::{End, Line, Start, Why};
 use crate::exec::{Command, ExecError, Exit, Status};
 
 /// A command that is ready to start.
@@ -17,9 +17,8 @@ pub(super) struct Prepared<'a> {
     pub(super) command: &'a Command,
     pub(super) id: String,
     pub(super) program: ProgramFile,
-    pub(super) log: File,
+    pub(super) log: Arc<File>,
     pub(super) stdin: Option<File>,
-    pub(super) logbook: Option<File>,
     log_start: u64,
     capture: Option<Capture>,
 }
@@ -28,20 +27,22 @@ impl<'a> Prepared<'a> {
     pub(super) fn new(command: &'a Command, kept: bool) -> Result<Self, ExecError> {
         let program = program_file::find(&command.program, command.cwd.as_deref(), &command.env)?;
         let log_error = |source| log_error(command, source);
-        let log = open_log(command).map_err(log_error)?;
+        let log = match &command.log_file {
+            Some(log) => Arc::clone(log),
+            None => Arc::new(open_log(command).map_err(log_error)?),
+        };
         let id = launch::new_command_id(kept);
         let capture = match (&command.note, command.capture) {
             (_, false) => None,
             (None, true) => Some(Capture::beside(&command.log)),
-            (Some(note), true) => Some(Capture::kept(note.logbook.with_file_name(format!("{id}.stdout")))),
+            (Some(note), true) => Some(Capture::kept(
+                note.logbook.path().with_file_name(format!("{id}.stdout")),
+            )),
         };
-        let open_logbook = |path: &PathBuf| File::options().append(true).open(path);
         Ok(Prepared {
             log_start: log.metadata().map_err(log_error)?.len(),
             capture: capture.transpose().map_err(log_error)?,
             stdin: launch::input_file(&command.stdin).map_err(|source| program_file::explain(&program, source))?,
-            // The command is worth more than the note of it.
-            logbook: command.note.as_ref().and_then(|note| open_logbook(&note.logbook).ok()),
             command,
             id,
             program,
@@ -54,6 +55,11 @@ impl<'a> Prepared<'a> {
         self.capture.as_ref().map(Capture::writer)
     }
 
+    /// Where its start and its end are written down.
+    pub(super) fn logbook(&self) -> Option<&File> {
+        self.command.note.as_ref().map(|note| note.logbook.file())
+    }
+
     /// Whether it wrote more than is captured.
     pub(super) fn wrote_too_much(&self) -> io::Result<bool> {
         self.capture.as_ref().map_or(Ok(false), Capture::is_too_large)
@@ -61,7 +67,7 @@ impl<'a> Prepared<'a> {
 
     /// What a keeper has to know of it.
     pub(super) fn request(&self) -> Box<Run> {
-        let noted = self.command.note.as_ref().filter(|_| self.logbook.is_some());
+        let noted = self.command.note.as_ref();
         Box::new(Run {
             id: self.id.clone(),
             program: self.program.clone(),
@@ -114,8 +120,8 @@ impl<'a> Prepared<'a> {
 
     /// A note that cannot be made costs a later host what it says, and nobody else.
     fn note(&self, line: &Line) {
-        if let Some(logbook) = &self.logbook {
-            let _ = logbook::append(logbook, line);
+        if let Some(note) = &self.command.note {
+            let _ = note.logbook.append(line);
         }
     }
 
@@ -123,7 +129,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn conclude(mut self, end: End) -> Result<Exit, ExecError> {
         let (command, capture) = (self.command, self.capture.take());
         let stdout = capture
-            .map(|capture| take_captured(capture, command, &mut self.log))
+            .map(|capture| take_captured(capture, command, &self.log))
             .transpose()?;
         if stdout.is_some() && command.note.is_some() {
             self.note(&Line::Taken { id: self.id.clone() });
@@ -157,7 +163,7 @@ pub(super) fn exit_of(command: &Command, end: End, log_start: u64, stdout: Optio
 }
 
 /// Copies captured output to the log and returns it.
-pub(super) fn take_captured(capture: Capture, command: &Command, log: &mut File) -> Result<String, ExecError> {
+pub(super) fn take_captured(capture: Capture, command: &Command, log: &File) -> Result<String, ExecError> {
     let log_error = |source| log_error(command, source);
     if capture.is_too_large().map_err(log_error)? {
         capture.copy_to(log, TOO_LARGE_SAMPLE).map_err(log_error)?;

@@ -88,13 +88,17 @@ impl Search {
             source,
         };
         let cwd = match cwd {
-            Some(cwd) => path::absolute(cwd).map_err(refuse)?,
+            Some(cwd) => {
+                let cwd = path::absolute(cwd).map_err(refuse)?;
+                if !cwd.metadata().map_err(refuse)?.is_dir() {
+                    return Err(refuse(io::Error::from_raw_os_error(libc::ENOTDIR)));
+                }
+                rustix::fs::access(&cwd, Access::EXEC_OK).map_err(|errno| refuse(errno.into()))?;
+                cwd
+            }
+            // Where this process is already, whoever it starts can be.
             None => std::env::current_dir().map_err(refuse)?,
         };
-        if !cwd.metadata().map_err(refuse)?.is_dir() {
-            return Err(refuse(io::Error::from_raw_os_error(libc::ENOTDIR)));
-        }
-        rustix::fs::access(&cwd, Access::EXEC_OK).map_err(|errno| refuse(errno.into()))?;
 
         let path = match env.iter().rev().find(|(name, _)| name == "PATH") {
             Some((_, value)) => value.as_ref().map(OsString::from),

@@ -15,7 +15,7 @@ use super::prepared::{exit_of, log_error, open_log, take_captured};
 use super::process_table::{self, Variable};
 use super::runner::{DEFAULT_GRACE, lost_track, unkillable};
 use super::watch::{Limits, Watched, watch};
-use crate::exec::logbook::{self, End, EndWatch, Entry, Line, ProcessName};
+use crate::exec::logbook::{End, EndWatch, Entry, Line, Logbook, ProcessName};
 use crate::exec::{Command, ExecError, Exit, StopSignal};
 
 /// How often the logbook is looked at for an end that must come.
@@ -36,7 +36,7 @@ pub(super) fn rejoin(
     let end = match &entry.end {
         Some(end) => Some(end.clone()),
         None => {
-            let mut watch = EndWatch::new(&note.logbook, &entry.id).map_err(lost)?;
+            let mut watch = EndWatch::new(note.logbook.path(), &entry.id).map_err(lost)?;
             match watch.look().map_err(lost)? {
                 Some(end) => Some(end),
                 None => wait_for_end(entry, command, &mut watch, grace, stop)?,
@@ -85,7 +85,7 @@ fn wait_for_end(
             // Its keeper sees a signal and does not know whose: without this a later host would take it for a failure.
             about_to_stop: &|why| {
                 let id = entry.id.clone();
-                let _ = logbook.map(|path| logbook::append_to(path, &Line::Stop { id, why }));
+                let _ = logbook.map(|logbook| logbook.append(&Line::Stop { id, why }));
             },
             grace,
         };
@@ -131,15 +131,15 @@ fn read_end(entry: &Entry, watch: &mut EndWatch<'_>) -> io::Result<Option<End>> 
 }
 
 /// What a command wrote to standard output; it joins the log unless it has done so before.
-fn captured(path: &Path, entry: &Entry, command: &Command, logbook: &Path) -> Result<String, ExecError> {
+fn captured(path: &Path, entry: &Entry, command: &Command, logbook: &Logbook) -> Result<String, ExecError> {
     let log_error = |source| log_error(command, source);
     let capture = Capture::open(path.to_owned()).map_err(log_error)?;
     if entry.taken {
         return capture.read().map_err(log_error);
     }
-    let stdout = take_captured(capture, command, &mut open_log(command).map_err(log_error)?)?;
+    let stdout = take_captured(capture, command, &open_log(command).map_err(log_error)?)?;
     let id = entry.id.clone();
-    let _ = logbook::append_to(logbook, &Line::Taken { id });
+    let _ = logbook.append(&Line::Taken { id });
     Ok(stdout)
 }
 

@@ -120,7 +120,7 @@ impl Local {
             stdin: prepared.stdin.as_ref(),
             captured: prepared.captured(),
             log: &prepared.log,
-            logbook: prepared.logbook.as_ref(),
+            logbook: prepared.logbook(),
         };
         let beginning = Beginning::now();
         let kept = match keeper.run(handover) {
@@ -148,7 +148,7 @@ impl Local {
             command: command.display(),
         };
         let entry = match &command.note {
-            Some(note) => logbook::entry(&note.logbook, &prepared.id).map_err(lost_track)?,
+            Some(note) => logbook::entry(note.logbook.path(), &prepared.id).map_err(lost_track)?,
             None => None,
         };
         let process = match &entry {

@@ -45,7 +45,7 @@ fn ended(id: &str, code: i32) -> Line {
 fn logbook(dir: &TempDir, lines: &[Line]) -> Logbook {
     let logbook = Logbook::create(&dir.path().join("train.1"), "train 1").unwrap();
     for line in lines {
-        append_to(logbook.path(), line).unwrap();
+        logbook.append(line).unwrap();
     }
     logbook
 }
@@ -79,7 +79,7 @@ fn a_line_that_was_torn_takes_no_other_along() {
     file.write_all(b"\n{\"end\":{\"id\":\"a\",\"end\":{\"code\":0,\"sec")
         .unwrap();
     assert!(read(&dir).iter().all(|entry| entry.end.is_none()));
-    append(&file, &ended("b", 4)).unwrap();
+    append(&file, [&ended("b", 4)]).unwrap();
     let read = read(&dir);
     assert_eq!(read[0].end, None);
     assert_eq!(read[1].end, Some(end(4)));
@@ -107,12 +107,62 @@ fn a_logbook_of_something_else_or_of_another_boot_or_a_copy_is_not_taken() {
 }
 
 #[test]
+fn a_logbook_serves_one_attempt_after_the_other_and_tells_of_the_last_only() {
+    let dir = TempDir::new().unwrap();
+    let shelf = Shelf::default();
+    let first = shelf.take(dir.path(), "train 1").unwrap();
+    first.append(&start("a")).unwrap();
+    let beside = shelf.take(dir.path(), "eval 1").unwrap();
+    assert_ne!(beside, first, "it is in use");
+    shelf.put_back(first.clone());
+    let second = shelf.take(dir.path(), "train 2").unwrap();
+    assert_eq!(second, first);
+    second.append(&start("b")).unwrap();
+    // What was on its way to the earlier attempt.
+    first.append(&ended("a", 0)).unwrap();
+    let find = |title: &str| Logbook::find(dir.path(), title).unwrap();
+    assert!(find("train 1").is_none());
+    let (found, entries) = find("train 2").unwrap();
+    assert_eq!((found, entries.len(), entries[0].id.as_str()), (second, 1, "b"));
+    assert_eq!(find("eval 1").unwrap().1, []);
+    assert!(Logbook::find(&dir.path().join("none"), "train 2").unwrap().is_none());
+}
+
+#[test]
+fn a_logbook_that_is_long_or_was_removed_serves_nobody_else() {
+    let dir = TempDir::new().unwrap();
+    let shelf = Shelf::default();
+    let removed = shelf.take(dir.path(), "a 1").unwrap();
+    fs::remove_dir_all(parent(removed.path())).unwrap();
+    shelf.put_back(removed);
+    let book = shelf.take(dir.path(), "b 1").unwrap();
+    assert!(Logbook::find(dir.path(), "b 1").unwrap().is_some());
+    for number in 0..1000 {
+        book.append(&start(&format!("a command with a long name {number}")))
+            .unwrap();
+    }
+    shelf.put_back(book.clone());
+    assert!(!book.path().exists());
+    assert_ne!(shelf.take(dir.path(), "c 1").unwrap(), book);
+}
+
+#[test]
+fn a_new_host_leaves_the_logbooks_of_an_earlier_one_alone() {
+    let dir = TempDir::new().unwrap();
+    let earlier = Shelf::default().take(dir.path(), "train 1").unwrap();
+    earlier.append(&start("a")).unwrap();
+    let shelf = Shelf::default();
+    assert_ne!(shelf.take(dir.path(), "eval 1").unwrap(), earlier);
+    assert_eq!(Logbook::find(dir.path(), "train 1").unwrap().unwrap().1.len(), 1);
+}
+
+#[test]
 fn the_end_is_seen_when_it_comes_and_not_before_its_line_is_whole() {
     let dir = TempDir::new().unwrap();
     let book = logbook(&dir, &[start("a")]);
     let mut watch = EndWatch::new(book.path(), "a").unwrap();
     assert_eq!(watch.look().unwrap(), None);
-    append_to(book.path(), &ended("b", 1)).unwrap();
+    book.append(&ended("b", 1)).unwrap();
     let mut line = b"\n".to_vec();
     serde_json::to_writer(&mut line, &ended("a", 2)).unwrap();
     let mut file = File::options().append(true).open(book.path()).unwrap();

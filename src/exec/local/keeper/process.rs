@@ -61,6 +61,8 @@ struct Kept {
     beginning: Beginning,
     log: File,
     logbook: Option<File>,
+    /// What is not written down yet.
+    unwritten: Option<Line>,
     stopping: Option<(Why, StopSignal)>,
 }
 
@@ -177,7 +179,10 @@ impl Keeper {
                 }
             }
             Ok(Some((Request::Run(run), descriptors))) => match start(*run, descriptors, &self.oom_counters) {
-                Ok(kept) => slot.command = Some(kept),
+                Ok(kept) => {
+                    slot.command = Some(kept);
+                    self.note_start(index);
+                }
                 Err(error) => answer(
                     slot,
                     &Reply::Refused {
@@ -206,7 +211,7 @@ impl Keeper {
         command.stopping = Some((why, signal.clone()));
         if let Some(logbook) = &command.logbook {
             let id = command.id.clone();
-            let _ = logbook::append(logbook, &Line::Stop { id, why });
+            let _ = logbook::append(logbook, [&Line::Stop { id, why }]);
         }
         let (started, sender, number) = (Arc::clone(&command.started), self.stopped.0.clone(), slot.number);
         let work = {
@@ -257,6 +262,17 @@ impl Keeper {
         }
     }
 
+    /// Writes down that a command was started. It runs whether or not that is possible: on a full disk its end is lost to a
+    /// later host, and to nobody else. Of one that has ended before we were given a processor again both is written at once.
+    fn note_start(&mut self, index: usize) {
+        self.reap(index);
+        if let Some(command) = &mut self.slots[index].command
+            && let (Some(logbook), Some(start)) = (&command.logbook, command.unwritten.take())
+        {
+            let _ = logbook::append(logbook, [&start]);
+        }
+    }
+
     /// Concludes a command that seems to have ended by itself.
     fn reap(&mut self, index: usize) {
         // Somebody may have asked for it to be stopped in the same moment: then its end is for the thread that stops it.
@@ -287,9 +303,7 @@ fn start(run: Run, descriptors: Vec<OwnedFd>, oom_counters: &OomCounters) -> io:
     };
     let began = Beginning::now();
     let started = launch::launch(&run.program, &around, run.id.clone())?;
-    if let (Some(noted), Some(logbook)) = (run.noted, &logbook) {
-        write_start(&run.id, noted, &started, &began, logbook);
-    }
+    let unwritten = run.noted.and_then(|noted| start_line(&run.id, noted, &started, &began));
     // It has hardly begun, and this machine has no time to lose before it does.
     let beginning = began.with_kills(oom_counters);
     Ok(Kept {
@@ -298,24 +312,22 @@ fn start(run: Run, descriptors: Vec<OwnedFd>, oom_counters: &OomCounters) -> io:
         beginning,
         log,
         logbook,
+        unwritten,
         stopping: None,
     })
 }
 
-/// A command runs whether or not that can be written down: on a full disk its end is lost to a later host, and to nobody else.
-fn write_start(id: &str, noted: Noted, started: &Started, beginning: &Beginning, logbook: &File) {
-    let Some(process) = started.leader.name() else { return };
-    let start = Line::Start(Start {
+fn start_line(id: &str, noted: Noted, started: &Started, beginning: &Beginning) -> Option<Line> {
+    Some(Line::Start(Start {
         id: id.to_owned(),
         label: noted.label,
-        process,
+        process: started.leader.name()?,
         keeper: own_name(),
         began: beginning.since_boot(),
         log: noted.log,
         log_start: noted.log_start,
         capture: noted.capture,
-    });
-    let _ = logbook::append(logbook, &start);
+    }))
 }
 
 /// Reaps a command that has ended, writes its end down, and only then tells the host.
@@ -335,7 +347,7 @@ fn conclude(slot: &mut Slot, command: Kept, survivors: Vec<i32>, oom_counters: &
             id: command.id,
             end: end.clone(),
         };
-        let _ = logbook::append(logbook, &line);
+        let _ = logbook::append(logbook, command.unwritten.iter().chain([&line]));
     }
     answer(slot, &Reply::Ended(end));
 }

@@ -23,7 +23,7 @@ fn noted(bench: &Bench, command: &Command) -> Command {
     let logbook = Logbook::create(&bench.path().join("notes"), "title").unwrap();
     Command {
         note: Some(Note {
-            logbook: logbook.path().to_owned(),
+            logbook,
             label: "first".into(),
         }),
         ..command.clone()
@@ -196,7 +196,7 @@ fn left_by_another(bench: &Bench, command: &Command, keeper: &Process, line: &st
         r#"{{"start":{{"id":"{id}","label":"first","process":{{"pid":{pid},"started":{started}}},"keeper":{{"pid":{},"started":{}}},"began":0.0,"log":"log","log_start":0}}}}"#,
         keeper.pid, keeper.started
     );
-    let mut file = std::fs::File::options().append(true).open(&note.logbook).unwrap();
+    let mut file = std::fs::File::options().append(true).open(note.logbook.path()).unwrap();
     std::io::Write::write_all(&mut file, format!("\n{text}\n").as_bytes()).unwrap();
     // Somebody has to reap it, as its parent would.
     std::thread::spawn(move || {
