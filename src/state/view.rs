@@ -151,6 +151,11 @@ impl View {
         &self.file
     }
 
+    /// What it is called in messages from now on.
+    pub(super) fn name(&mut self, shown: &Path) {
+        self.shown = shown.to_owned();
+    }
+
     /// Puts the next try off.
     pub(super) fn postpone(&mut self, time: Duration) {
         self.not_before = self.disk.clock() + time;
@@ -209,7 +214,11 @@ impl View {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(unreadable(&*self.disk, &self.file, &self.shown, error)),
         };
-        if self.sure && mark.is_some() && mark == self.mark {
+        let is_new = self.replaced.is_some_and(|at| self.disk.clock() < at + GRAIN);
+        // While it is new an equal mark proves nothing; but to read it at each look would cost more than all else, and
+        // there will be another.
+        let will_do = self.sure || (is_new && patience == Patience::Later);
+        if will_do && mark.is_some() && mark == self.mark {
             return Ok(Sighting::Same);
         }
         if mark.is_none() && self.absent {
@@ -229,8 +238,7 @@ impl View {
             },
         };
         if mark.is_some() && self.known.as_ref().is_some_and(|known| *known == bytes) {
-            let old = self.replaced.is_none_or(|at| self.disk.clock() >= at + GRAIN);
-            self.sure = old && self.mark == mark;
+            self.sure = !is_new && self.mark == mark;
             self.mark = mark;
             self.unclear = None;
             return Ok(Sighting::Same);
@@ -296,6 +304,7 @@ impl View {
         match result {
             Ok(Installed::Done | Installed::Overtaken) => {
                 self.set_known(Some(text.into_bytes()));
+                self.mark = self.disk.mark(&self.file).ok();
                 let now = self.disk.clock();
                 let cost = now.saturating_sub(begun);
                 self.replaced = Some(now);
