@@ -311,9 +311,11 @@ fn what_a_run_recorded_is_told_and_not_only_that_it_did() {
 }
 
 #[test]
-fn each_resume_is_an_event_also_two_in_one_second_and_an_undo_names_its_user() {
+fn each_resume_with_work_is_an_event_also_two_in_one_second_and_an_undo_names_its_user() {
     let place = edited_run();
     for _ in 0..3 {
+        place.jumar(&["resume", "--rerun", "b"]).code(0);
+        // With nothing left to do.
         place.jumar(&["resume"]).code(0);
     }
     let resumed = what(&events(&place, &[]))

@@ -18,6 +18,7 @@ pub(super) fn fsck(arguments: &FsckArguments, printer: &Printer) -> Result<u8, C
     if arguments.repair {
         // Opening a run is what mends it: the one way there is, which every resume takes.
         let mut store = open_run(&run.state_file, false, false, printer)?;
+        store.begin_writing()?;
         store.show()?;
         notes = store.take_notes();
         drop(store);

@@ -18,8 +18,8 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Phase, Plan, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Report,
-    RunDirectory, RunPath, Session, create_run, keep_modules, locate, preview, recorded_parameters, relocated,
+    BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Reopened,
+    Report, RunDirectory, RunPath, Session, create_run, keep_modules, locate, preview, recorded_parameters, relocated,
     reopen_run, take_over,
 };
 use crate::script::{Host, Imports, ScriptSource};
@@ -96,16 +96,18 @@ fn take_up(
         }
     })?;
     let looks_only = how.dry_run || how.help;
-    let state = read(&run.state_file)?;
-    let source = recorded_script(&run, &state, script, printer)?;
-    go_to_working_directory(&mut run, Some(&mut how), &state, printer)?;
-    let (store, state) = if looks_only {
-        (None, state)
+    let (mut store, state) = if looks_only {
+        (None, read(&run.state_file)?)
     } else {
         let store = open_run(&run.state_file, how.wait, how.take_over, printer)?;
         let state = store.state().clone();
         (Some(store), state)
     };
+    let source = recorded_script(&run, &state, script, printer)?;
+    go_to_working_directory(&mut run, Some(&mut how), &state, printer)?;
+    if let Some(store) = &mut store {
+        store.name(&run.state_file);
+    }
     launch(
         Launch {
             source,
@@ -300,7 +302,7 @@ impl Begun {
             text: &self.source.text,
             hash: &hash,
         };
-        let notes = match self.store {
+        let Reopened { notes, is_settled } = match self.store {
             Some(store) => {
                 let Some(unfinished) = take_in(session, &selection, &store)? else {
                     return Ok(Done::Walked(Report {
@@ -308,11 +310,11 @@ impl Begun {
                         ..Report::default()
                     }));
                 };
-                reopen_run(session, store, Some(script), unfinished)?
+                reopen_run(session, store, script, unfinished, &selection)?
             }
             None => {
                 create_run(session, script)?;
-                vec![]
+                Reopened::default()
             }
         };
         let directory = session.directory.path()?;
@@ -334,6 +336,9 @@ impl Begun {
             usize::from(self.how.jobs),
             self.how.fail_fast,
         );
+        if is_settled {
+            return Ok(Done::Walked(conductor.walk(bodies)?));
+        }
         keep_modules(&directory, &self.imports.so_far());
         let gathering = Gathering::start(session, &self.source.text);
         let walked = conductor.walk(bodies);

@@ -17,14 +17,14 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is asked for meanwhile.
 const LOCK_GLANCE: Duration = Duration::from_millis(5);
 
-/// Opens a run. With `wait`, waits as long as another process has it. A host that was killed in the middle of starting a
+/// Opens a run, and leaves it as it is for now. With `wait`, waits as long as another process has it. A host that was killed in the middle of starting a
 /// process may, for the moment that this takes, leave its lock to that process: then the lock is waited for anyway.
 pub(super) fn open_run(state_file: &Path, wait: bool, take_over: bool, printer: &Printer) -> Result<Store, CliError> {
     let doubt = if take_over { Doubt::TakeOver } else { Doubt::Respect };
     let deadline = Instant::now() + LOCK_PATIENCE;
     let mut told = false;
     loop {
-        match Store::open_despite(state_file, doubt) {
+        match Store::open_untouched(state_file, doubt) {
             Err(StateError::Locked { owner, path }) if wait => {
                 if !told {
                     printer.info(&format!("waiting: {} is in use by {owner}", path.display()));

@@ -16,6 +16,7 @@ use crate::ui::Printer;
 pub(super) fn undo(arguments: &UndoArguments, printer: &Printer) -> Result<u8, CliError> {
     let run = locate_now(arguments.run.as_deref())?;
     let mut store = open_run(&run.state_file, false, false, printer)?;
+    store.begin_writing()?;
     let happened = take_back(&mut store, arguments.event)?;
     store.show()?;
     for note in store.take_notes() {

@@ -7,7 +7,8 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use super::records::{self, Birth};
 use super::{ResumeNote, RunDirectoryError, STATE_FILE, Session, Unfinished, command_book, take_over};
-use crate::state::{StateError, Store};
+use crate::plan::{Phase, Plan, Selection};
+use crate::state::{PhaseStatus, State, StateError, Store};
 
 /// The script that a run was planned from.
 #[derive(Clone, Copy, Debug)]
@@ -62,19 +63,39 @@ pub fn create_run(session: &Session, script: PlannedScript<'_>) -> Result<(), Be
     Ok(())
 }
 
+/// A run that was taken up again.
+#[derive(Debug, Default)]
+pub struct Reopened {
+    /// What there is to say about it.
+    pub notes: Vec<ResumeNote>,
+    /// Whether there was nothing to do. Its files are as they were then.
+    pub is_settled: bool,
+}
+
 /// Takes a run up again: what was in progress is pending unless it is `unfinished`, phases that are new in the plan are added.
-/// Parameters that have changed are recorded when the first attempt begins. Returns what there is to say about it.
+/// Parameters that have changed are recorded when the first attempt begins. A run in which nothing that is selected is left to
+/// do is not written to.
 ///
 /// # Errors
 /// [`StateError`] when it cannot be written.
 pub fn reopen_run(
     session: &Session,
     mut store: Store,
-    script: Option<PlannedScript<'_>>,
+    script: PlannedScript<'_>,
     unfinished: Unfinished,
-) -> Result<Vec<ResumeNote>, StateError> {
+    selection: &Selection,
+) -> Result<Reopened, StateError> {
     let drafted = session.ledger.drafted();
     let (events, notes) = take_over(store.state(), &unfinished);
+    let untouched = events.is_empty() && drafted.is_empty() && unfinished.books().is_empty();
+    if untouched && is_settled(&session.plan(), store.state(), script, selection) {
+        session
+            .ledger
+            .go_live(store, Arc::clone(&session.observer), session.stop.clone());
+        let is_settled = true;
+        return Ok(Reopened { notes, is_settled });
+    }
+    store.begin_writing()?;
     for event in events {
         store.commit(event)?;
     }
@@ -86,20 +107,38 @@ pub fn reopen_run(
         name: &name,
         run_id: &new_run_id(&working_directory.join(&directory)),
         working_directory: &working_directory,
-        script: script.map(|s| s.name).unwrap_or_default(),
-        script_hash: script.map(|s| s.hash).unwrap_or_default(),
+        script: script.name,
+        script_hash: script.hash,
     };
     let resumed = records::run_resumed(store.state(), &birth, &session.plan(), &drafted);
     store.commit(resumed)?;
-    if let Some(script) = script {
-        keep_script(&store, script);
-    }
+    keep_script(&store, script);
     command_book::tidy(store.private_dir(), &unfinished.books());
     *session.unfinished() = unfinished;
     session
         .ledger
         .go_live(store, Arc::clone(&session.observer), session.stop.clone());
-    Ok(notes)
+    let is_settled = false;
+    Ok(Reopened { notes, is_settled })
+}
+
+/// Whether nothing that is selected is left to do, and nothing has changed that a resume records.
+fn is_settled(plan: &Plan, state: &State, script: PlannedScript<'_>, selection: &Selection) -> bool {
+    let has = |key: &str| state.get("metadata", key).is_some();
+    let is_done = |phase: &Phase| {
+        let status = state.phase(&phase.name);
+        matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped)) && !phase.rerun_when_stale
+    };
+    let Ok(selected) = selection.resolve(plan) else {
+        return false;
+    };
+    let mut phases = plan.phases().iter().zip(selected);
+    has("version")
+        && has("run_id")
+        && state.get("metadata", "script_hash") == Some(script.hash)
+        && selection.rerun.is_empty()
+        && !selection.rerun_stale
+        && phases.all(|(phase, selected)| is_done(phase) || (!selected && state.phase(&phase.name).is_some()))
 }
 
 /// The copy is for reading later; a run is not worth less without it.

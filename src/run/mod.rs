@@ -43,7 +43,7 @@ pub use advice::{advice_for, standing_advice};
 pub use attempt::{Attempt, DeclareError};
 pub use attempt_command::{CommandRequest, Surroundings};
 pub use attempt_record::{AttemptOutcome, AttemptRecord, MASKED};
-pub use begin::{BeginError, PlannedScript, create_run, reopen_run};
+pub use begin::{BeginError, PlannedScript, Reopened, create_run, reopen_run};
 pub use checkpoint::{CheckpointError, Manifest, ValidCheckpoint};
 pub use checkpoint_watch::{CheckpointJudge, OwnCheckpointJudge};
 pub use command_result::CommandResult;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use crate::state::{Event, PhaseStatus, State};
 const HASHED_WHOLE: u64 = 64 << 20;
 /// How much of each end of a larger file is hashed.
 const END: u64 = 1 << 20;
+/// So many phases and more are worth a thread of their own.
+const LEAST_SHARE: usize = 500;
 /// More files than this are not listed one by one.
 const MOST_LISTED: usize = 256;
 
@@ -33,21 +36,31 @@ pub struct Stale {
 /// The completed phases of the session's plan that are stale, in the plan's order.
 pub fn stale_phases(session: &Session) -> Vec<Stale> {
     let phases = session.plan().phases().to_vec();
-    // Files are looked at afterwards: that takes time, in which others want the state.
-    let known: Vec<(&Arc<Phase>, Known)> = session.ledger.read(|state| {
-        phases
-            .iter()
-            .filter_map(|phase| Some((phase, Known::of(state, phase)?)))
+    // Files are looked at without the ledger: that takes time, in which others want the state.
+    let state = session.ledger.read(State::clone);
+    let stale_of = |phase: &Arc<Phase>| {
+        let causes = Known::of(&state, phase)?.causes(session, phase);
+        let phase = phase.name.clone();
+        (!causes.is_empty()).then_some(Stale { phase, causes })
+    };
+    let share = phases.len().div_ceil(processors()).max(LEAST_SHARE);
+    if phases.len() <= share {
+        return phases.iter().filter_map(stale_of).collect();
+    }
+    thread::scope(|scope| {
+        let shares = phases
+            .chunks(share)
+            .map(|phases| scope.spawn(move || phases.iter().filter_map(stale_of).collect::<Vec<_>>()));
+        let shares: Vec<_> = shares.collect();
+        shares
+            .into_iter()
+            .flat_map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
-    });
-    let stale = known.into_iter().filter_map(|(phase, known)| {
-        let causes = known.causes(session, phase);
-        (!causes.is_empty()).then(|| Stale {
-            phase: phase.name.clone(),
-            causes,
-        })
-    });
-    stale.collect()
+    })
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// An event that says a phase is completed as things stand now: what it was made from is taken anew.

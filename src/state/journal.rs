@@ -13,7 +13,7 @@ use super::disk::{Appending, Disk};
 use super::event::Change;
 use super::model::State;
 use super::record::Lines;
-use super::recovery::{HISTORY, Present, Stamp, segment_name};
+use super::recovery::{HISTORY, Present, Stamp, is_segment, segment_name};
 use super::segment::{Seen, beginning};
 
 /// How much space is set aside for the result of a phase before it starts, in bytes.
@@ -90,25 +90,16 @@ struct Other {
 }
 
 impl Journal {
-    /// Begins a segment that goes on from those that are there, and records what was joined from others.
-    ///
-    /// # Errors
-    /// What the system said; there is no new segment then.
-    pub(super) fn begin(
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
-        present: Vec<Present>,
-        seq: u64,
-        state: &State,
-        joined: &[Change],
-    ) -> io::Result<Self> {
+    /// A journal that goes on from the segments that are there. Nothing is written before [`Journal::begin`], or before
+    /// there is something to record.
+    pub(super) fn new(disk: Arc<dyn Disk>, directory: PathBuf, present: Vec<Present>, seq: u64) -> Self {
         let others = present.into_iter().map(|present| Other {
             seen: present.seen,
             size: Some(present.size),
             lives: present.lives,
             moved: false,
         });
-        let mut journal = Journal {
+        Journal {
             disk,
             directory,
             current: None,
@@ -116,17 +107,43 @@ impl Journal {
             seq,
             notes: Vec::new(),
             taken_over: false,
-        };
-        journal.disk.make_directory(&journal.directory.join(HISTORY))?;
+        }
+    }
+
+    /// Begins a segment, and records what was joined from others.
+    ///
+    /// # Errors
+    /// What the system said; there is no new segment then.
+    pub(super) fn begin(&mut self, state: &State, joined: &[Change]) -> io::Result<()> {
+        self.disk.make_directory(&self.directory.join(HISTORY))?;
         if joined.is_empty() {
-            journal.start_segment(state, None)?;
+            self.start_segment(state, None)?;
         } else {
             // At once with the segment, because what they come from is no leaf from then on.
             let (verb, changes, sync) = ("joined", joined, true);
-            journal.record(state, &[Entry { verb, changes, sync }])?;
+            self.record(state, &[Entry { verb, changes, sync }])?;
         }
-        journal.fill_ballast();
-        Ok(journal)
+        self.fill_ballast();
+        Ok(())
+    }
+
+    /// Whether there is a segment of its own.
+    pub(super) fn has_begun(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether the segments are those that were read, as they were then: nobody else has written since.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(super) fn is_as_it_was_read(&self) -> io::Result<bool> {
+        let mut names = self.disk.list(&self.directory)?;
+        names.retain(|name| is_segment(name));
+        let is_same = |other: &Other| {
+            let now = self.disk.mark(&self.directory.join(&other.seen.name));
+            now.is_ok_and(|now| Some(now.size) == other.size)
+        };
+        Ok(names.len() == self.others.len() && self.others.iter().all(is_same))
     }
 
     /// Where the journal stands.

@@ -9,7 +9,7 @@ use super::merge::{Merged, complete, merge};
 use super::model::State;
 use super::owner::Owner;
 use super::page::{self, Page};
-use super::recovery;
+use super::{recovery, shown};
 
 /// The directory for the program's own files beside a state file, behind all links; it need not be there.
 pub fn private_directory(state_file: &Path) -> PathBuf {
@@ -30,15 +30,15 @@ pub fn read(state_file: &Path) -> Result<State, StateError> {
 pub(super) fn read_at(
     disk: &dyn Disk,
     file: &Path,
-    shown: &Path,
+    called: &Path,
     private_directory: &Path,
 ) -> Result<State, StateError> {
     let mut recovered = recovery::recover(disk, private_directory)?;
     let bytes = disk
         .read(file, SIZE_LIMIT)
-        .map_err(|error| unreadable(disk, file, shown, error));
+        .map_err(|error| unreadable(disk, file, called, error));
     let Some(mut state) = recovered.state.take() else {
-        let mut state = page::import(&bytes?, shown)?;
+        let mut state = page::import(&bytes?, called)?;
         recovered
             .joined_changes(&state)
             .iter()
@@ -54,7 +54,11 @@ pub(super) fn read_at(
         Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    match page::judge(&bytes, shown) {
+    let is_noted = |stamp| shown::fits(disk, private_directory, stamp, &bytes);
+    if recovered.joined.is_empty() && recovered.stamp.as_ref().is_some_and(is_noted) {
+        return Ok(state);
+    }
+    match page::judge(&bytes, called) {
         Page::Wrong(error) => return Err(error),
         page => {
             for edit in merged(disk, private_directory, &state, page).edits {

@@ -32,6 +32,7 @@ mod page;
 mod record;
 mod recovery;
 mod segment;
+mod shown;
 mod status;
 mod store;
 pub mod value;

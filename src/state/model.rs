@@ -3,6 +3,8 @@
 //! No text of the file, no disk. A value is the text that stands after the `=`; [`super::value`] turns it into
 //! a typed value and back.
 
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
@@ -16,9 +18,11 @@ type Keys<T> = IndexMap<String, T, RandomState>;
 /// however many there are. Two states are equal when they hold the same values, whatever their order.
 ///
 /// Keys that stand before any section header belong to the section with the empty name.
+///
+/// A copy costs next to nothing: it shares the sections with the original until one of the two changes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    sections: Keys<Keys<String>>,
+    sections: Keys<Arc<Keys<String>>>,
 }
 
 impl State {
@@ -32,7 +36,7 @@ impl State {
         self.sections
             .get(name)
             .into_iter()
-            .flatten()
+            .flat_map(|keys| keys.iter())
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
@@ -62,6 +66,7 @@ impl State {
     pub fn apply(&mut self, change: &Change) {
         let Some(value) = &change.value else {
             if let Some(keys) = self.sections.get_mut(&change.section) {
+                let keys = Arc::make_mut(keys);
                 keys.shift_remove(&change.key);
                 if keys.is_empty() && change.section.is_empty() {
                     self.sections.shift_remove("");
@@ -114,7 +119,7 @@ impl State {
                 }
             } else if had_section {
                 if let Some(keys) = self.sections.get_mut(&section) {
-                    keys.shift_remove(&key);
+                    Arc::make_mut(keys).shift_remove(&key);
                 }
             } else {
                 self.sections.shift_remove(&section);
@@ -125,7 +130,7 @@ impl State {
     /// Sets a value, as [`State::apply`] does, taking the texts over.
     pub(super) fn put(&mut self, section: String, key: String, value: String) {
         if let Some(keys) = self.sections.get_mut(&section) {
-            keys.insert(key, value);
+            Arc::make_mut(keys).insert(key, value);
         } else {
             self.open_section(&section).insert(key, value);
         }
@@ -135,9 +140,9 @@ impl State {
     pub(super) fn open_section(&mut self, name: &str) -> &mut Keys<String> {
         if !self.sections.contains_key(name) {
             let place = if name.is_empty() { 0 } else { self.sections.len() };
-            self.sections.shift_insert(place, name.to_owned(), Keys::default());
+            self.sections.shift_insert(place, name.to_owned(), Arc::default());
         }
-        &mut self.sections[name]
+        Arc::make_mut(&mut self.sections[name])
     }
 }
 
@@ -203,6 +208,26 @@ mod tests {
         assert_eq!(state.phase("train"), Some(PhaseStatus::Completed));
         assert_eq!(state.phase("other"), None);
         assert_eq!(state.phases().collect::<Vec<_>>(), [("train", PhaseStatus::Completed)]);
+    }
+
+    #[test]
+    fn a_copy_does_not_follow_the_original_nor_the_original_the_copy() {
+        let original = [("a", "x", Some("1")), ("b", "y", Some("2"))];
+        let change = |key: &str, value: Option<&str>| Change {
+            section: "a".to_owned(),
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        for value in [Some("3"), None] {
+            let (mut one, kept) = (state(&original), state(&original));
+            let mut other = one.clone();
+            one.apply(&change("x", value));
+            assert_eq!((one.get("a", "x"), &other), (value, &kept));
+            let undo = other.try_out(&[change("w", Some("4"))]);
+            assert_eq!(one.get("a", "w"), None);
+            other.take_back(undo);
+            assert_eq!(other, kept);
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use super::error::StateError;
 use super::journal::Journal;
 use super::lock::{self, Lock};
 use super::model::State;
-use super::page;
 use super::view::{Installed, Patience, View};
+use super::{page, shown};
 
 mod committing;
 mod opening;
@@ -46,6 +46,8 @@ pub struct Store {
     skeleton: Option<Vec<u8>>,
     /// Whether the file does not show the state as it is.
     stale: bool,
+    /// Whether anything of the run was written since it was opened.
+    has_written: bool,
     /// Phases that this process runs.
     running: HashSet<String>,
     /// Whether events are on their way to the disk, and the journal with them.
@@ -69,10 +71,7 @@ impl Store {
     /// [`StateError::TakenOver`]: another host goes on with the run.
     pub fn reserve(&mut self) -> Result<(), StateError> {
         if self.journal.is_taken_over() {
-            return Err(StateError::TakenOver {
-                path: self.shown.clone(),
-                owner: Box::new(lock::holder(&self.private_directory).unwrap_or_default()),
-            });
+            return Err(self.taken_over());
         }
         let result = self.journal.reserve(&self.state);
         self.notes.extend(self.journal.take_notes());
@@ -80,6 +79,13 @@ impl Store {
             path: self.shown.clone(),
             source,
         })
+    }
+
+    fn taken_over(&self) -> StateError {
+        StateError::TakenOver {
+            path: self.shown.clone(),
+            owner: Box::new(lock::holder(&self.private_directory).unwrap_or_default()),
+        }
     }
 
     /// Looks whether somebody wrote into the file since the last look, merges it in, and returns what to tell the
@@ -99,7 +105,11 @@ impl Store {
     /// # Errors
     /// [`StateError`] when that was not possible. Nothing is lost then: the journal has everything.
     pub fn show(&mut self) -> Result<(), StateError> {
-        self.show_with(Patience::Now)
+        self.show_with(Patience::Now)?;
+        if let Some(stamp) = self.journal.stamp().filter(|_| !self.stale) {
+            shown::note(&*self.disk, &self.private_directory, &stamp, self.view.known());
+        }
+        Ok(())
     }
 
     /// How long it is until the state file should be brought up to date; nothing while it is.
@@ -141,6 +151,12 @@ impl Store {
     /// The state file, as it was named when the store was opened.
     pub fn path(&self) -> &Path {
         &self.shown
+    }
+
+    /// Says how the user knows the state file from now on, for messages.
+    pub fn name(&mut self, shown: &Path) {
+        self.shown = shown.to_owned();
+        self.view.name(shown);
     }
 
     /// The hidden directory beside the file for the program's own files. It exists.
@@ -196,8 +212,10 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Who wants to hear of trouble has called `show`; the journal has everything.
-        let _ = self.show();
+        // What was only looked at stays as it is. Who wants to hear of trouble has called `show`; the journal has everything.
+        if self.has_written {
+            let _ = self.show();
+        }
     }
 }
 

@@ -175,6 +175,7 @@ impl Store {
         }
         self.journal.rotate_if_large(&self.state);
         self.stale = true;
+        self.has_written = true;
         Ok(())
     }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::super::disk::{self, Disk, RealDisk, SIZE_LIMIT, failure, unreadable};
 use super::super::error::StateError;
-use super::super::event::Event;
+use super::super::event::{Change, Event};
 use super::super::journal::Journal;
 use super::super::lock::{Doubt, Lock};
 use super::super::look::{places, read_at};
 use super::super::model::State;
 use super::super::page::{self, Page};
-use super::super::recovery::{self, Recovered};
+use super::super::recovery::{self, Recovered, Stamp};
+use super::super::shown;
 use super::super::view::{Patience, View};
 use super::Store;
 use super::committing::check_event;
@@ -21,6 +22,8 @@ use super::committing::check_event;
 enum Found {
     /// There is no journal: it is the state.
     Imported(Vec<u8>),
+    /// It says the same as the journal.
+    Same(Vec<u8>),
     /// It is still to be merged with the journal's state.
     Judged(Vec<u8>, Page),
 }
@@ -58,7 +61,8 @@ impl Store {
         if recovered.state.is_some() {
             return Err(StateError::AlreadyExists { path: shown });
         }
-        let mut store = Self::assemble(disk, file, shown, directory, recovered, State::default(), lock)?;
+        let mut store = Self::assemble(disk, file, shown, directory, recovered, State::default(), lock);
+        store.begin_journal(&[])?;
         store.skeleton = Some(page::comments(header));
         let exists = store.disk.mark(store.view.file()).is_ok();
         store.view.set_known(exists.then(Vec::new));
@@ -80,6 +84,17 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and [`StateError::MaybeLocked`].
     pub fn open_despite(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
+        let mut store = Self::open_untouched(state_file, doubt)?;
+        store.begin_writing()?;
+        Ok(store)
+    }
+
+    /// As [`Store::open_despite`], but a run whose files say what they should is left as it is until
+    /// [`Store::begin_writing`], or until there is something to record.
+    ///
+    /// # Errors
+    /// As [`Store::open_despite`].
+    pub fn open_untouched(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let (file, private_directory) = places(state_file);
         // Asked before anything is made beside a file that is not there, or is no state.
@@ -87,33 +102,65 @@ impl Store {
             read_at(&*disk, &file, state_file, &private_directory)?;
         }
         let (private_directory, lock) = take_over(&file, state_file, doubt)?;
-        Self::open_on(disk, file, state_file.to_owned(), private_directory, Some(lock))
+        Self::open_untouched_on(disk, file, state_file.to_owned(), private_directory, Some(lock))
     }
 
-    pub(super) fn open_on(
+    /// Takes the journal over from whoever wrote it last, if that has not been done.
+    ///
+    /// # Errors
+    /// [`StateError::TakenOver`] when somebody else has done so since the store was opened, [`StateError::Io`].
+    pub fn begin_writing(&mut self) -> Result<(), StateError> {
+        if self.journal.has_begun() {
+            return Ok(());
+        }
+        let as_it_was = self.journal.is_as_it_was_read();
+        if !as_it_was.map_err(failure("read", &self.private_directory, true))? {
+            return Err(self.taken_over());
+        }
+        self.begin_journal(&[])
+    }
+
+    pub(super) fn open_untouched_on(
         disk: Arc<dyn Disk>,
         file: PathBuf,
-        shown: PathBuf,
+        called: PathBuf,
         directory: PathBuf,
         lock: Option<Lock>,
     ) -> Result<Store, StateError> {
         let mut recovered = recovery::recover(&*disk, &directory)?;
         let bytes = disk.read(&file, SIZE_LIMIT);
         let (state, found) = match (recovered.state.take(), bytes) {
-            (None, Ok(bytes)) => (page::import(&bytes, &shown)?, Found::Imported(bytes)),
-            (None, Err(error)) => return Err(unreadable(&*disk, &file, &shown, error)),
+            (None, Ok(bytes)) => (page::import(&bytes, &called)?, Found::Imported(bytes)),
+            (None, Err(error)) => return Err(unreadable(&*disk, &file, &called, error)),
             (Some(state), bytes) => {
                 let bytes = bytes.unwrap_or_default();
-                match page::judge(&bytes, &shown) {
-                    // Whoever opens it is there and can mend it.
-                    Page::Wrong(error) => return Err(error),
-                    page => (state, Found::Judged(bytes, page)),
-                }
+                let is_noted = |stamp: &Stamp| shown::fits(&*disk, &directory, stamp, &bytes);
+                let found = match recovered.stamp.as_ref().is_some_and(is_noted) {
+                    true => Found::Same(bytes),
+                    false => match page::judge(&bytes, &called) {
+                        // Whoever opens it is there and can mend it.
+                        Page::Wrong(error) => return Err(error),
+                        Page::Whole(content) if content.state == state => Found::Same(bytes),
+                        page => Found::Judged(bytes, page),
+                    },
+                };
+                (state, found)
             }
         };
-        let mut store = Self::assemble(disk, file, shown, directory, recovered, state, lock)?;
+        let is_clean = recovered.joined.is_empty() && recovered.notes.is_empty();
+        let joined = recovered.joined_changes(&state);
+        let mut store = Self::assemble(disk, file, called, directory, recovered, state, lock);
+        if !(is_clean && matches!(found, Found::Same(_))) {
+            store.begin_journal(&joined)?;
+        }
         match found {
             Found::Imported(bytes) => store.view.set_known(Some(bytes)),
+            Found::Same(bytes) => {
+                store.view.set_known(Some(bytes));
+                store.stale = store.journal.has_begun();
+                // What somebody saved into a file that the last host had replaced already.
+                store.take_in(Patience::Now)?;
+            }
             Found::Judged(bytes, page) => {
                 store.view.set_judged(bytes, page);
                 store.take_in(Patience::Now)?;
@@ -122,30 +169,34 @@ impl Store {
         Ok(store)
     }
 
+    fn begin_journal(&mut self, joined: &[Change]) -> Result<(), StateError> {
+        let begun = self.journal.begin(&self.state, joined);
+        begun.map_err(failure("write the journal in", &self.private_directory, true))?;
+        joined.iter().for_each(|change| self.state.apply(change));
+        self.stale = true;
+        self.has_written = true;
+        Ok(())
+    }
+
+    /// Puts together what has been read; nothing is written.
     fn assemble(
         disk: Arc<dyn Disk>,
         file: PathBuf,
         shown: PathBuf,
         private_directory: PathBuf,
-        mut recovered: Recovered,
-        mut state: State,
+        recovered: Recovered,
+        state: State,
         lock: Option<Lock>,
-    ) -> Result<Store, StateError> {
-        let joined = recovered.joined_changes(&state);
-        let mut notes: Vec<String> = lock.iter().flat_map(|lock| lock.warning.clone()).collect();
-        notes.append(&mut recovered.notes);
-        let begun = Journal::begin(
+    ) -> Store {
+        let notes = lock.iter().flat_map(|lock| lock.warning.clone());
+        let journal = Journal::new(
             Arc::clone(&disk),
             private_directory.clone(),
             recovered.present,
             recovered.seq,
-            &state,
-            &joined,
         );
-        let journal = begun.map_err(failure("write the journal in", &private_directory, true))?;
-        joined.iter().for_each(|change| state.apply(change));
         let view = View::new(Arc::clone(&disk), file, shown.clone(), private_directory.clone());
-        Ok(Store {
+        Store {
             disk,
             shown,
             private_directory,
@@ -153,13 +204,14 @@ impl Store {
             journal,
             view,
             skeleton: None,
-            stale: true,
+            stale: false,
+            has_written: false,
             running: HashSet::new(),
             is_underway: false,
-            notes,
+            notes: notes.chain(recovered.notes).collect(),
             trouble: None,
             _lock: lock,
-        })
+        }
     }
 }
 

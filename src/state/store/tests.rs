@@ -15,6 +15,22 @@ mod failures;
 mod pace;
 mod simulation;
 mod together;
+mod untouched;
+
+impl Store {
+    /// A store on a simulated disk, which has taken the journal over.
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        file: PathBuf,
+        shown: PathBuf,
+        directory: PathBuf,
+        lock: Option<Lock>,
+    ) -> Result<Store, StateError> {
+        let mut store = Store::open_untouched_on(disk, file, shown, directory, lock)?;
+        store.begin_writing()?;
+        Ok(store)
+    }
+}
 
 /// A folder with a state file of two phases, and the store that wrote it.
 struct Run {
