@@ -146,7 +146,7 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
         private: launch.existing.as_ref().map(|e| looked_at(&e.run)),
         how,
         imports: host.imports(),
-        local,
+        local: Arc::clone(&local),
         watcher: Arc::clone(&watcher),
     };
     let shared = Arc::clone(&session);
@@ -163,19 +163,24 @@ fn launch(mut launch: Launch, printer: &Printer) -> Result<u8, CliError> {
     if done.is_err() && !session.ledger.is_live() {
         session.directory.give_back();
     }
-    match done? {
+    let code = match done? {
         Done::Help => {
             let command = if launch.existing.is_some() { "resume" } else { "run" };
             printer.raw_stdout(&script_help::command_help(command, printer));
             printer.raw_stdout(&script_help::script_help(&launch.source, &session, printer));
-            Ok(exit_code::DONE)
+            exit_code::DONE
         }
         Done::Preview(phases) => {
             plan_view::show(&launch.source, &session, &phases, &watcher, launch.how.json, printer);
-            Ok(exit_code::DONE)
+            exit_code::DONE
         }
-        Done::Walked(report) => Ok(outcome::show(&session, &report, launch.how.json, printer)),
-    }
+        Done::Walked(report) => outcome::show(&session, &report, launch.how.json, printer),
+    };
+    session.ledger.leave();
+    local.dismiss_keeper();
+    // The process is about to end; a hundred thousand phases are not taken apart before.
+    std::mem::forget((host, session));
+    Ok(code)
 }
 
 fn session(

@@ -40,6 +40,9 @@ pub(super) fn warn_of_misspelt_phases(session: &Session) {
     let misspelt: Vec<(String, String)> = session.ledger.read(|state| {
         let missing = plan.phases().iter().filter(|phase| state.phase(&phase.name).is_none());
         let missing: Vec<&str> = missing.map(|phase| phase.name.as_str()).collect();
+        if missing.is_empty() {
+            return vec![];
+        }
         let unknown = state.phases().filter(|(name, _)| plan.get(name).is_none());
         let near = |(name, _)| Some((String::from(name), nearest(name, missing.iter().copied())?));
         unknown.filter_map(near).collect()

@@ -314,16 +314,29 @@ mod tests {
     #[test]
     fn the_book_of_another_attempt_is_not_found() {
         let dir = TempDir::new().unwrap();
-        let record = AttemptRecord::begin();
-        let book = CommandBook::new(Arc::default(), dir.path(), "train", 1, &record);
+        let (shelf, record) = (Arc::<Shelf>::default(), AttemptRecord::begin());
+        let book = |phase| CommandBook::new(Arc::clone(&shelf), dir.path(), phase, 1, &record);
+        let (first, second) = (book("train"), book("eval"));
         assert!(find(dir.path(), "train", 1, &record).unwrap().is_none());
-        assert!(book.next(None, "a", false).note.is_some());
+        assert!(first.next(None, "a", false).note.is_some());
         assert!(find(dir.path(), "train", 1, &record).unwrap().is_some());
-        let mut again = record;
+        let mut again = record.clone();
         again.started += jiff::SignedDuration::from_millis(1);
         assert!(find(dir.path(), "train", 1, &again).unwrap().is_none());
+        first.close();
+        assert!(second.next(None, "a", false).note.is_some());
+        assert!(find(dir.path(), "train", 1, &record).unwrap().is_none());
+        assert_eq!(find(dir.path(), "eval", 1, &record).unwrap().unwrap().1, []);
+    }
+
+    #[test]
+    fn a_book_beside_which_output_was_kept_serves_nobody_else_and_takes_it_along() {
+        let dir = TempDir::new().unwrap();
+        let book = CommandBook::new(Arc::default(), dir.path(), "train", 1, &AttemptRecord::begin());
+        let logbook = book.next(None, "a", true).note.unwrap().logbook;
+        std::fs::write(logbook.path().with_file_name("output"), "x").unwrap();
         book.close();
-        assert!(find(dir.path(), "train", 1, &AttemptRecord::begin()).unwrap().is_none());
+        assert!(!logbook.path().exists() && !logbook.path().with_file_name("output").exists());
     }
 
     #[test]

@@ -278,9 +278,12 @@ impl Conductor {
     /// that waits for another phase, which may itself want them.
     fn reserve_devices(&self, plan: &Plan, schedule: &Schedule) {
         for (position, phase) in plan.phases().iter().enumerate() {
+            if self.session.unfinished().get(&phase.name).is_none() {
+                continue;
+            }
             let wanted = self.wanted_devices(phase);
             let is_ready = schedule.blocked(plan, position) == Some(Blocked::NotReached);
-            if wanted > 0 && is_ready && self.session.unfinished().get(&phase.name).is_some() {
+            if wanted > 0 && is_ready {
                 let pool = self.session.gpus();
                 self.session.unfinished().reserve(&phase.name, wanted, pool);
             }

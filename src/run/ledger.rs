@@ -350,6 +350,18 @@ impl Ledger {
         })
     }
 
+    /// Closes it for good, and lets others have the run. What it held in memory is not freed: the process is about to end.
+    pub fn leave(&self) {
+        self.close();
+        let draft = Inner::Draft {
+            state: State::default(),
+            changes: vec![],
+        };
+        if let Inner::Live(live) = std::mem::replace(&mut *self.lock(), draft) {
+            live.store.leave();
+        }
+    }
+
     /// Brings the state file up to date for the last time, and returns what there is to tell.
     pub fn close(&self) -> Vec<String> {
         let notes = self.shared.at_rest(|inner| match inner {

@@ -3,6 +3,7 @@
 //! Outside `[phases]` no key is ever just a phase's name: the bash runner's tools look keys up by `^name=` in the
 //! whole file, and must go on finding the status.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use jiff::{Timestamp, ZonedDateTime};
@@ -36,13 +37,12 @@ pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
         .collect()
 }
 
-/// Whether some attempt at a phase may be recorded as running; `false` is certain. Costs less than to read the records.
-pub(super) fn may_have_running_attempt(state: &State, phase: &str) -> bool {
+/// The phases of which some attempt may be recorded as running; the others have none. Costs less than to read the records.
+pub(super) fn may_have_running_attempts(state: &State) -> HashSet<&str> {
     // As `AttemptOutcome::Running` is written.
     let word = "\"running\"";
-    (1..)
-        .map_while(|n| state.get("attempts", &format!("{phase}.{n}")))
-        .any(|record| record.contains(word))
+    let running = state.section("attempts").filter(|(_, record)| record.contains(word));
+    running.filter_map(|(key, _)| Some(key.rsplit_once('.')?.0)).collect()
 }
 
 /// Whether a phase is pending because its last attempt was stopped.

@@ -224,8 +224,9 @@ pub(super) fn go_on_with(session: &Session, open: &Open) {
 pub fn take_over(state: &State, unfinished: &Unfinished) -> (Vec<Event>, Vec<ResumeNote>) {
     let mut events = Vec::new();
     let mut notes = Vec::new();
+    let may_be_on = records::may_have_running_attempts(state);
     for (phase, status) in state.phases() {
-        if status != PhaseStatus::InProgress && !records::may_have_running_attempt(state, phase) {
+        if status != PhaseStatus::InProgress && !may_be_on.contains(phase) {
             continue;
         }
         let known = attempts(state, phase);

@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// The compiled `std/failures`, which judges evidence.
     pub judge: OnceLock<AST>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
-    bodies: Mutex<HashMap<String, Body>>,
+    bodies: Mutex<foldhash::HashMap<String, Body>>,
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
     needed_parameters: Mutex<BTreeSet<String>>,

@@ -128,11 +128,11 @@ impl State {
     }
 
     /// Sets a value, as [`State::apply`] does, taking the texts over.
-    pub(super) fn put(&mut self, section: String, key: String, value: String) {
-        if let Some(keys) = self.sections.get_mut(&section) {
+    pub(super) fn put(&mut self, section: &str, key: String, value: String) {
+        if let Some(keys) = self.sections.get_mut(section) {
             Arc::make_mut(keys).insert(key, value);
         } else {
-            self.open_section(&section).insert(key, value);
+            self.open_section(section).insert(key, value);
         }
     }
 

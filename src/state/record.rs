@@ -6,6 +6,7 @@
 //! line behind it and is seeded with the segment's nonce: a stale block of another file is never taken for a line.
 
 use std::borrow::Cow;
+use std::str::Split;
 
 use super::crc::crc32c;
 use super::event::Change;
@@ -103,8 +104,55 @@ impl Lines {
     }
 }
 
+/// A line whose checksum is right, and whose items have not been looked at.
+pub(super) struct Checked<'a> {
+    pub(super) seq: u64,
+    pub(super) at_ms: u64,
+    pub(super) verb: Cow<'a, str>,
+    items: Split<'a, char>,
+}
+
+/// An item as it stands in its line: a section, perhaps a key in it, and its value if it has one.
+pub(super) struct Part<'a> {
+    pub(super) section: Cow<'a, str>,
+    pub(super) key: Option<Cow<'a, str>>,
+    pub(super) value: Option<Cow<'a, str>>,
+}
+
+impl<'a> Checked<'a> {
+    /// Its items; `None` in the place of one that is none.
+    pub(super) fn parts(self) -> impl Iterator<Item = Option<Part<'a>>> {
+        self.items.map(read_part)
+    }
+}
+
 /// Reads one line, its line end included; `None` when it is not whole or its checksum is wrong.
 pub(super) fn read_line(nonce: u32, line: &[u8]) -> Option<Record> {
+    let checked = check_line(nonce, line)?;
+    let (seq, at_ms, verb) = (checked.seq, checked.at_ms, checked.verb.to_string());
+    let item = |part: Option<Part<'_>>| {
+        let Part { section, key, value } = part?;
+        let section = section.into_owned();
+        Some(match key {
+            None => Item::Section(section),
+            Some(key) => Item::Change(Change {
+                section,
+                key: key.into_owned(),
+                value: value.map(Cow::into_owned),
+            }),
+        })
+    };
+    let items = checked.parts().map(item).collect::<Option<_>>()?;
+    Some(Record {
+        seq,
+        at_ms,
+        verb,
+        items,
+    })
+}
+
+/// Reads the beginning of a line, its line end included; `None` when it is not whole or its checksum is wrong.
+pub(super) fn check_line(nonce: u32, line: &[u8]) -> Option<Checked<'_>> {
     let body = line.strip_suffix(b"\n")?;
     let (sum, rest) = body.split_at_checked(CHECKSUM_WIDTH)?;
     let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
@@ -115,30 +163,29 @@ pub(super) fn read_line(nonce: u32, line: &[u8]) -> Option<Record> {
     let mut head = fields.next()?.splitn(3, ' ');
     let seq = head.next()?.parse().ok()?;
     let at_ms = head.next()?.parse().ok()?;
-    let verb = unescape(head.next()?).into_owned();
-    let items = fields.map(read_item).collect::<Option<_>>()?;
-    Some(Record {
+    let verb = unescape(head.next()?);
+    Some(Checked {
         seq,
         at_ms,
         verb,
-        items,
+        items: fields,
     })
 }
 
-fn read_item(text: &str) -> Option<Item> {
+fn read_part(text: &str) -> Option<Part<'_>> {
     let (removed, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
     };
     let (section, entry) = text.strip_prefix('[')?.split_once(']')?;
-    let section = unescape(section).into_owned();
+    let section = unescape(section);
     let (key, value) = match entry.split_once('=') {
-        Some((key, value)) => (key, Some(unescape(value).into_owned())),
-        None if removed => (entry, None),
-        None => return entry.is_empty().then_some(Item::Section(section)),
+        Some((key, value)) => (Some(unescape(key)), Some(unescape(value))),
+        None if removed => (Some(unescape(entry)), None),
+        None if entry.is_empty() => (None, None),
+        None => return None,
     };
-    let key = unescape(key).into_owned();
-    Some(Item::Change(Change { section, key, value }))
+    Some(Part { section, key, value })
 }
 
 fn escape(text: &str, into: &mut String) {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::crc::crc32c;
 use super::event::Change;
 use super::model::State;
-use super::record::{Item, Lines, Record, read_line};
+use super::record::{Checked, Item, Lines, Part, Record, check_line, read_line};
 
 /// The version of the journal's format that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -60,13 +60,18 @@ impl Segment {
         let mut keys = 0;
         while at < bytes.len() && !segment.lives {
             let line = &bytes[at..at + line_length(&bytes[at..])];
-            let Some(record) = read_line(nonce, line).filter(|record| record.seq == segment.at) else {
+            let Some(checked) = check_line(nonce, line).filter(|checked| checked.seq == segment.at) else {
                 break;
             };
-            match record.verb.as_str() {
-                SNAPSHOT => keys += segment.take_snapshot(record),
-                SNAPSHOT_END if counts(&record, keys) => segment.lives = true,
-                _ => break,
+            if checked.verb == SNAPSHOT {
+                let Some(count) = segment.take_snapshot(checked) else {
+                    break;
+                };
+                keys += count;
+            } else if checked.verb == SNAPSHOT_END && counts(checked, keys) {
+                segment.lives = true;
+            } else {
+                break;
             }
             at += line.len();
         }
@@ -109,10 +114,27 @@ impl Segment {
         Some(state)
     }
 
-    fn take_snapshot(&mut self, record: Record) -> usize {
-        let count = record.changes().count();
-        apply(&mut self.snapshot, [record]);
-        count
+    /// Takes a line of the snapshot in, and returns how many keys stand in it; `None` when something in it is no item. Of a
+    /// snapshot that is not whole nothing counts.
+    fn take_snapshot(&mut self, line: Checked<'_>) -> Option<usize> {
+        let mut count = 0;
+        for part in line.parts() {
+            let Part { section, key, value } = part?;
+            match (key, value) {
+                (Some(key), Some(value)) => self.snapshot.put(&section, key.into_owned(), value.into_owned()),
+                (Some(key), None) => self.snapshot.apply(&Change {
+                    section: section.into_owned(),
+                    key: key.into_owned(),
+                    value: None,
+                }),
+                (None, _) => {
+                    self.snapshot.open_section(&section);
+                    continue;
+                }
+            }
+            count += 1;
+        }
+        Some(count)
     }
 
     /// What follows the first line that is none: nothing that can be read means a torn end, else it is damage.
@@ -196,10 +218,10 @@ fn checked_header(text: &str) -> Option<(u32, Segment)> {
     Some((nonce, segment))
 }
 
-fn counts(record: &Record, keys: usize) -> bool {
-    record
-        .changes()
-        .any(|change| change.key == "n" && change.value.as_deref() == Some(keys.to_string().as_str()))
+fn counts(line: Checked<'_>, keys: usize) -> bool {
+    let keys = keys.to_string();
+    let says = |part: Part<'_>| part.key.as_deref() == Some("n") && part.value.as_deref() == Some(keys.as_str());
+    line.parts().flatten().any(says)
 }
 
 fn apply(state: &mut State, records: impl IntoIterator<Item = Record>) {
@@ -209,7 +231,7 @@ fn apply(state: &mut State, records: impl IntoIterator<Item = Record>) {
                 section,
                 key,
                 value: Some(value),
-            }) => state.put(section, key, value),
+            }) => state.put(&section, key, value),
             Item::Change(change) => state.apply(&change),
             Item::Section(name) => {
                 state.open_section(&name);

@@ -55,7 +55,7 @@ pub struct Store {
     notes: Vec<String>,
     /// The last trouble with the state file, so that it is told once.
     trouble: Option<String>,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Store {
@@ -169,6 +169,21 @@ impl Store {
         self.is_underway
     }
 
+    /// Lets go of the run, as dropping does, and leaves what it held in memory to the end of the process: to free half a
+    /// million texts one by one takes as long as reading them.
+    pub fn leave(mut self) {
+        self.show_what_was_written();
+        self.lock = None;
+        std::mem::forget(self);
+    }
+
+    /// What was only looked at stays as it is. Who wants to hear of trouble has called `show`; the journal has everything.
+    fn show_what_was_written(&mut self) {
+        if self.has_written {
+            let _ = self.show();
+        }
+    }
+
     fn show_with(&mut self, patience: Patience) -> Result<(), StateError> {
         if self.is_underway {
             return Ok(());
@@ -212,10 +227,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // What was only looked at stays as it is. Who wants to hear of trouble has called `show`; the journal has everything.
-        if self.has_written {
-            let _ = self.show();
-        }
+        self.show_what_was_written();
     }
 }
 

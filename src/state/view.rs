@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::crc::crc32c;
 use super::disk::{self, Disk, Mark, SIZE_LIMIT, failure, parent, unreadable};
@@ -173,6 +173,16 @@ impl View {
         self.mark = None;
         self.sure = false;
         self.unclear = None;
+    }
+
+    /// Takes note of what was read after this mark was made of it.
+    pub(super) fn set_read(&mut self, bytes: Vec<u8>, mark: Option<Mark>) {
+        self.set_known(Some(bytes));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let is_settled =
+            |mark: &Mark| i128::try_from(now.as_nanos()).unwrap_or(0) - mark.changed.0 > GRAIN.as_nanos() as i128;
+        self.mark = mark.filter(is_settled);
+        self.sure = self.mark.is_some();
     }
 
     /// Spares the first look to judge a content that somebody has judged already.

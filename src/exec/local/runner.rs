@@ -76,6 +76,13 @@ impl Local {
         let _ = self.keeper.set(keeper);
     }
 
+    /// Has the keeper end as soon as its last command has, which dropping does, too. Another one is started for another command.
+    pub fn dismiss_keeper(&self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.dismiss();
+        }
+    }
+
     fn limits<'a>(
         &self,
         command: &Command,

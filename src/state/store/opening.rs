@@ -128,6 +128,7 @@ impl Store {
         lock: Option<Lock>,
     ) -> Result<Store, StateError> {
         let mut recovered = recovery::recover(&*disk, &directory)?;
+        let mark = disk.mark(&file).ok();
         let bytes = disk.read(&file, SIZE_LIMIT);
         let (state, found) = match (recovered.state.take(), bytes) {
             (None, Ok(bytes)) => (page::import(&bytes, &called)?, Found::Imported(bytes)),
@@ -156,7 +157,7 @@ impl Store {
         match found {
             Found::Imported(bytes) => store.view.set_known(Some(bytes)),
             Found::Same(bytes) => {
-                store.view.set_known(Some(bytes));
+                store.view.set_read(bytes, mark);
                 store.stale = store.journal.has_begun();
                 // What somebody saved into a file that the last host had replaced already.
                 store.take_in(Patience::Now)?;
@@ -210,7 +211,7 @@ impl Store {
             is_underway: false,
             notes: notes.chain(recovered.notes).collect(),
             trouble: None,
-            _lock: lock,
+            lock,
         }
     }
 }

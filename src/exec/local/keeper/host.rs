@@ -90,21 +90,27 @@ struct Running {
     generation: u64,
 }
 
-impl Drop for KeeperOfHost {
-    fn drop(&mut self) {
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+impl KeeperOfHost {
+    /// Lets the keeper go.
+    pub(in crate::exec::local) fn dismiss(&self) {
         let Some(Running {
             process: Some(mut process),
             first,
             idle,
             ..
-        }) = running.take()
+        }) = self.lock().take()
         else {
             return;
         };
         drop((first, idle));
         // It goes at once when no command is left, and not every system has somebody who reaps it for us.
         ends_within(&mut process, GOODBYE);
+    }
+}
+
+impl Drop for KeeperOfHost {
+    fn drop(&mut self) {
+        self.dismiss();
     }
 }
 
