@@ -119,10 +119,17 @@ fn edits_are_kept(name: &str, mut save: impl FnMut(&PathBuf, &str, &str) -> Resu
 
 fn vim(mode: &'static [&'static str]) -> impl FnMut(&PathBuf, &str, &str) -> Command {
     move |file, phase, remark| {
-        let mut command = Command::new("vim");
-        command.args(mode).args(["-u", "NONE", "-es", "-c"]);
+        // When the file has changed since it was read, vim asks whether to write it all the same. Where nobody answers it ends
+        // with status 0 and has not written: what comes after the writing says that it was done.
+        let saved = file.with_extension("saved");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", r#"rm -f "$0"; "$@" && test -e "$0" && rm "$0""#])
+            .arg(&saved);
+        command.arg("vim").args(mode).args(["-u", "NONE", "-es", "-c"]);
         command.arg(format!("%s/^{phase}=pending$/# {remark}\\r{phase}=skipped/"));
-        command.args(["-c", "wq!"]).arg(file);
+        command.args(["-c", "w!", "-c", &format!("call writefile([], '{}')", saved.display())]);
+        command.args(["-c", "q!"]).arg(file);
         command
     }
 }
