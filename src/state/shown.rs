@@ -15,9 +15,11 @@ const LONGEST: u64 = 300;
 /// A shorter text is read faster than it is worth a note. Tests note every one.
 const SHORTEST_TEXT: usize = if cfg!(test) { 1 } else { 1 << 20 };
 
-/// Notes that the text was made from the state at `stamp`.
+/// Notes that the text was made from the state at `stamp`, if the text says so, too.
 pub(super) fn note(disk: &dyn Disk, directory: &Path, stamp: &Stamp, text: &[u8]) {
-    if text.len() < SHORTEST_TEXT || fits(disk, directory, stamp, text) {
+    let mark = format!("journal={stamp}\n");
+    let is_marked = || text.windows(mark.len()).any(|part| part == mark.as_bytes());
+    if text.len() < SHORTEST_TEXT || fits(disk, directory, stamp, text) || !is_marked() {
         return;
     }
     let file = directory.join(FILE);
@@ -56,16 +58,20 @@ mod tests {
         let stamp = |text: &str| text.parse::<Stamp>().unwrap();
         let (one, other) = (stamp("j-00000001-0a0b0c0d@7"), stamp("j-00000001-0a0b0c0d@8"));
         let fits = |stamp: &Stamp, text: &str| fits(&RealDisk, home.path(), stamp, text.as_bytes());
-        assert!(!fits(&one, "a=1\n"));
-        note(&RealDisk, home.path(), &one, b"a=1\n");
-        assert!(fits(&one, "a=1\n"));
-        assert!(!fits(&one, "a=2\n") && !fits(&one, "a=1") && !fits(&other, "a=1\n"));
-        note(&RealDisk, home.path(), &other, b"a=2\n");
-        assert!(fits(&other, "a=2\n") && !fits(&one, "a=1\n"));
+        let text = |stamp: &Stamp, value: &str| format!("journal={stamp}\na={value}\n");
+        let (first, second) = (text(&one, "1"), text(&other, "1"));
+        assert!(!fits(&one, &first));
+        note(&RealDisk, home.path(), &one, first.as_bytes());
+        assert!(fits(&one, &first));
+        assert!(!fits(&one, &text(&one, "2")) && !fits(&one, first.trim_end()) && !fits(&other, &first));
+        note(&RealDisk, home.path(), &other, first.as_bytes());
+        assert!(fits(&one, &first), "the text was made from another state");
+        note(&RealDisk, home.path(), &other, second.as_bytes());
+        assert!(fits(&other, &second) && !fits(&one, &first));
         let whole = std::fs::read(home.path().join(FILE)).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(home.path().join(FILE), &whole[..cut]).unwrap();
-            assert!(!fits(&other, "a=2\n"), "cut at {cut}");
+            assert!(!fits(&other, &second), "cut at {cut}");
         }
     }
 }

@@ -141,7 +141,13 @@ impl Store {
                     false => match page::judge(&bytes, &called) {
                         // Whoever opens it is there and can mend it.
                         Page::Wrong(error) => return Err(error),
-                        Page::Whole(content) if content.state == state => Found::Same(bytes),
+                        // A view is written when the journal is durable up to its stamp. What a host that was killed left
+                        // behind that may not be, and is to be before anybody is told.
+                        Page::Whole(content)
+                            if content.state == state && recovered.stamp.as_ref() == Some(&content.stamp) =>
+                        {
+                            Found::Same(bytes)
+                        }
                         page => Found::Judged(bytes, page),
                     },
                 };

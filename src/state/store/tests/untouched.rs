@@ -1,6 +1,6 @@
 //! Opening a run without writing to it.
 
-use super::super::super::disk::simulated::{Failing, SimDisk};
+use super::super::super::disk::simulated::{Chance, Failing, SimDisk};
 use super::*;
 
 const FILE: &str = "/run/state";
@@ -45,6 +45,21 @@ fn a_run_whose_files_say_what_they_should_is_left_as_it_is_until_there_is_someth
     let store = untouched(&disk);
     assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Completed));
     assert_eq!(store.state().phase("train"), Some(PhaseStatus::Completed));
+}
+
+#[test]
+fn what_a_host_that_was_killed_left_is_made_durable_before_anybody_is_told_of_it() {
+    let disk = disk_with_a_run();
+    let mut killed = untouched(&disk);
+    killed.begin_writing().unwrap();
+    killed.commit(phase("eval", "completed").unsynced()).unwrap();
+    std::mem::forget(killed);
+    let store = untouched(&disk);
+    assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Completed));
+    std::mem::forget(store);
+    for disk in disk.after_power_loss(&mut Chance(7), 100) {
+        assert_eq!(untouched(&disk).state().phase("eval"), Some(PhaseStatus::Completed));
+    }
 }
 
 #[test]
