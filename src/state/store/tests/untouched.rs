@@ -52,6 +52,7 @@ fn what_a_host_that_was_killed_left_is_made_durable_before_anybody_is_told_of_it
     let disk = disk_with_a_run();
     let mut killed = untouched(&disk);
     killed.begin_writing().unwrap();
+    killed.view.postpone(Duration::from_secs(60));
     killed.commit(phase("eval", "completed").unsynced()).unwrap();
     std::mem::forget(killed);
     let store = untouched(&disk);
