@@ -222,7 +222,12 @@ impl Logbook {
         if last.text != title || last.boot != boot_id() || last.place != place {
             return Ok(None);
         }
-        let file = Arc::new(File::options().append(true).open(&path)?);
+        // Who may only look at the run writes nothing into it.
+        let file = File::options()
+            .append(true)
+            .open(&path)
+            .or_else(|_| File::open(&path))?;
+        let file = Arc::new(file);
         Ok(Some((Logbook { path, file }, entries)))
     }
 

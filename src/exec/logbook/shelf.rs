@@ -68,23 +68,33 @@ impl Shelf {
     }
 }
 
+/// Whether there is no logbook, or none any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 impl Logbook {
     /// The logbook under `directory` whose last title this is, whichever host has written it, and its entries.
     ///
     /// # Errors
     ///
-    /// When the directory or a logbook is there and cannot be read.
+    /// When it is not found, and the directory or a logbook cannot be read.
     pub fn find(directory: &Path, title: &str) -> io::Result<Option<(Logbook, Vec<Entry>)>> {
         let places = match fs::read_dir(directory) {
             Ok(places) => places,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        let mut trouble = None;
         for place in places {
-            if let Some(found) = Logbook::open(&place?.path(), title)? {
-                return Ok(Some(found));
+            // What else lies there, or is being removed, is no reason not to find it.
+            match Logbook::open(&place?.path(), title) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) => trouble = Some(error),
             }
         }
-        Ok(None)
+        trouble.map_or(Ok(None), Err)
     }
 }

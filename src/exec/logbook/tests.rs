@@ -126,6 +126,8 @@ fn a_logbook_serves_one_attempt_after_the_other_and_tells_of_the_last_only() {
     assert_eq!((found, entries.len(), entries[0].id.as_str()), (second, 1, "b"));
     assert_eq!(find("eval 1").unwrap().1, []);
     assert!(Logbook::find(&dir.path().join("none"), "train 2").unwrap().is_none());
+    fs::write(dir.path().join("0 no logbook"), "x").unwrap();
+    assert!(find("train 2").is_some() && find("train 3").is_none());
 }
 
 #[test]

@@ -76,24 +76,16 @@ impl Store {
     /// Everything [`read`] refuses, [`StateError::Locked`], and [`StateError::Io`] when the lock cannot be made or
     /// nothing can be written.
     pub fn open(state_file: &Path) -> Result<Store, StateError> {
-        Self::open_despite(state_file, Doubt::Respect)
-    }
-
-    /// As [`Store::open`], and says what to do where nobody can know whether another host has the run.
-    ///
-    /// # Errors
-    /// As [`Store::open`], and [`StateError::MaybeLocked`].
-    pub fn open_despite(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
-        let mut store = Self::open_untouched(state_file, doubt)?;
+        let mut store = Self::open_untouched(state_file, Doubt::Respect)?;
         store.begin_writing()?;
         Ok(store)
     }
 
-    /// As [`Store::open_despite`], but a run whose files say what they should is left as it is until
-    /// [`Store::begin_writing`], or until there is something to record.
+    /// As [`Store::open`], but a run whose files say what they should is left as it is until [`Store::begin_writing`], or
+    /// until there is something to record. `doubt` says what to do where nobody can know whether another host has the run.
     ///
     /// # Errors
-    /// As [`Store::open_despite`].
+    /// As [`Store::open`], and [`StateError::MaybeLocked`].
     pub fn open_untouched(state_file: &Path, doubt: Doubt) -> Result<Store, StateError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let (file, private_directory) = places(state_file);

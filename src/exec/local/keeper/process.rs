@@ -286,7 +286,7 @@ impl Keeper {
     }
 }
 
-/// Starts a command and writes down that it was.
+/// Starts a command; that it was is still to be written down.
 fn start(run: Run, descriptors: Vec<OwnedFd>, oom_counters: &OomCounters) -> io::Result<Kept> {
     let mut descriptors = descriptors.into_iter().map(File::from);
     let mut next = || descriptors.next().ok_or(io::Error::from(io::ErrorKind::InvalidData));
