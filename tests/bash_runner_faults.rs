@@ -17,9 +17,11 @@ fn held_up_in_phase_2(place: &Workplace) -> Child {
     place.hold_up("linear_probe");
     let child = place.start(&["run"]);
     wait_until("the linear probe runs", || place.calls("linear_probe") == 1);
-    // The file is a view of the journal and may lag behind it for a moment.
+    // The file is a view of the journal and may lag behind it for a moment; the command is what is recorded last.
     wait_until("the state file says so", || {
-        place.value("phases", "phase2_linear_probe").as_deref() == Some("in_progress")
+        place
+            .value("attempts", "phase2_linear_probe.1")
+            .is_some_and(|attempt| attempt.contains("\"command\""))
     });
     child
 }

@@ -128,7 +128,7 @@ fn a_second_host_on_a_live_run_is_refused_with_who_holds_it() {
     let workplace = Workplace::with_script(WAITING);
     let mut host = workplace.start(&["run", "pipeline.rhai"]);
     wait_until("the phase runs", || workplace.exists("on"));
-    let before = workplace.state();
+    let before = workplace.state_while_a_command_runs(&workplace.run());
     let ended = workplace.jumar(&["resume"]).code(5);
     assert!(ended.stderr.contains(&host.id().to_string()), "{}", ended.stderr);
     let refusal = json(&workplace.jumar(&["resume", "--json"]).code(5).stdout);

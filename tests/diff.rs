@@ -368,7 +368,7 @@ fn comparing_writes_nothing_and_works_while_a_run_is_on() {
     );
     let mut child = place.start(&["run", "s.rhai", "--run-dir", "runs/live"]);
     common::wait_until("the run is on", || place.exists("on"));
-    let before = place.read("runs/live/.experiment_state");
+    let before = place.state_while_a_command_runs("runs/live");
     let text = place.jumar(&["diff", "old", "live"]).code(1).stdout;
     assert!(text.contains("running"), "{text}");
     assert_eq!(place.read("runs/live/.experiment_state"), before);

@@ -208,7 +208,7 @@ fn a_run_that_is_on_is_reported_as_running_and_not_disturbed() {
     std::fs::remove_file(place.path().join("on")).expect("taken away");
     let mut child = place.start(&["run", "s.rhai", "--run-dir", "runs/live"]);
     common::wait_until("the run is on", || place.exists("on"));
-    let before = place.read("runs/live/.experiment_state");
+    let before = place.state_while_a_command_runs("runs/live");
     let text = page(&place, &[]);
     assert!(
         text.contains("class=\"pill running\"") && text.contains("<rect class=\"running\""),

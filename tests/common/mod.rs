@@ -163,6 +163,16 @@ impl Workplace {
         self.read(&format!("{}/.experiment_state", self.run()))
     }
 
+    /// The text of a run's state file once it names the first command that runs, which is the last thing recorded until
+    /// that ends; the file is a view of the journal and may lag behind it for a moment.
+    pub fn state_while_a_command_runs(&self, run: &str) -> String {
+        let file = format!("{run}/.experiment_state");
+        wait_until("the state file names the command", || {
+            self.read(&file).contains("\"command\"")
+        });
+        self.read(&file)
+    }
+
     /// A value of the only run's state file.
     pub fn value(&self, section: &str, key: &str) -> Option<String> {
         value_in(&self.state(), section, key)
