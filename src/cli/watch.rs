@@ -100,7 +100,7 @@ impl Watcher {
                     }
                     return;
                 }
-                thread::sleep(GLANCE);
+                thread::park_timeout(GLANCE);
             }
         };
         // Without the thread the stop is only less talkative.
@@ -120,6 +120,7 @@ impl Watcher {
         self.closed.store(true, Ordering::Relaxed);
         for thread in [&self.follower, &self.stopper] {
             if let Some(thread) = lock(thread).take() {
+                thread.thread().unpark();
                 let _ = thread.join();
             }
         }
@@ -168,7 +169,7 @@ impl Watcher {
         let work = move || {
             while !closed.load(Ordering::Relaxed) {
                 lock(&logs).values_mut().for_each(|log| screen.show_new_output(log));
-                thread::sleep(GLANCE);
+                thread::park_timeout(GLANCE);
             }
         };
         // Without the thread the output is shown when each command ends.

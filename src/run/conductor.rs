@@ -1,9 +1,10 @@
 //! The conductor: asks the plan what is ready, has it run, writes down how it ended, and only then goes on.
 
 use std::collections::HashSet;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 
+use super::crew::Crew;
 use super::phase_runner::{End, PhaseRunner};
 use super::resume::stop_unfinished;
 use super::stale::{self, Stale, stale_phases};
@@ -11,9 +12,6 @@ use super::{Attempt, Decision, Failure, OwnCheckpointJudge, Problem, Session, re
 use crate::exec::StopSignal;
 use crate::plan::{Blocked, Phase, Plan, Schedule, Selection, SelectionError, Standing, duration_in_words};
 use crate::state::{PhaseStatus, State, StateError};
-
-/// The interpreter needs room: address space only.
-const STACK_BYTES: usize = 256 << 20;
 
 /// What the script host gives: the bodies of phases, and the policies.
 pub trait Bodies: Sync {
@@ -120,11 +118,10 @@ impl Conductor {
         self.replay(bodies)?;
         let mut walk = self.begin()?;
         thread::scope(|scope| -> Result<(), WalkError> {
-            let (sender, ended) = mpsc::channel::<(usize, End)>();
-            let mut running = 0;
+            let mut crew = Crew::new(scope, bodies);
             loop {
                 self.look()?;
-                while running < self.jobs && !walk.halted && !self.session.stop.is_requested() {
+                while crew.running() < self.jobs && !walk.halted && !self.session.stop.is_requested() {
                     let Some((position, devices)) = self.next(&mut walk) else {
                         break;
                     };
@@ -133,22 +130,12 @@ impl Conductor {
                         self.settle(&mut walk, position, runner.run(bodies))?;
                         self.look()?;
                     } else {
-                        let sender = sender.clone();
-                        let work = move || {
-                            let _ = sender.send((position, runner.run(bodies)));
-                        };
-                        let started = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-                        started.map_err(WalkError::Thread)?;
-                        running += 1;
+                        crew.start(position, runner).map_err(WalkError::Thread)?;
                     }
                 }
-                if running == 0 {
-                    return Ok(());
-                }
-                // Every running thread holds a sender, so an answer comes.
-                if let Ok((position, end)) = ended.recv() {
-                    running -= 1;
-                    self.settle(&mut walk, position, end)?;
+                match crew.wait() {
+                    Some((position, end)) => self.settle(&mut walk, position, end)?,
+                    None => return Ok(()),
                 }
             }
         })?;

@@ -368,7 +368,7 @@ impl Ledger {
             Inner::Draft { .. } => vec![],
             Inner::Live(live) => {
                 live.closed = true;
-                let shown = live.store.show();
+                let shown = live.store.show_at_the_end();
                 let mut notes = live.store.take_notes();
                 if let Err(error) = shown {
                     notes.push(format!(

@@ -14,6 +14,7 @@ mod checkpoint_watch;
 mod command_book;
 mod command_result;
 mod conductor;
+mod crew;
 mod directory;
 mod failure;
 mod ferry;

@@ -23,9 +23,31 @@ const RESERVE_STEP: u64 = 256 << 10;
 /// A file whose space is given back when the disk is full: not every file system keeps what it set aside.
 const BALLAST: &str = "ballast";
 const BALLAST_SIZE: usize = 256 << 10;
-/// A segment is superseded when it grew by so much, in bytes, and by so many times its beginning.
-const ROTATE_BYTES: u64 = 1 << 20;
-const ROTATE_TIMES: u64 = 4;
+/// How much a segment grows before it is superseded: by so many bytes, and by so many times its beginning.
+#[derive(Debug, Clone, Copy)]
+struct Growth {
+    bytes: u64,
+    times: u64,
+}
+
+/// While it is written. Tests have short journals.
+const LONG: Growth = if cfg!(test) {
+    Growth { bytes: 1400, times: 1 }
+} else {
+    Growth {
+        bytes: 1 << 20,
+        times: 4,
+    }
+};
+/// When the run ends: what is written once then is read each time that somebody looks at the run.
+const LONG_AT_THE_END: Growth = if cfg!(test) {
+    Growth { bytes: 0, times: 0 }
+} else {
+    Growth {
+        bytes: 1 << 20,
+        times: 1,
+    }
+};
 
 /// What is to be written down.
 #[derive(Debug, Clone, Copy)]
@@ -230,12 +252,21 @@ impl Journal {
     }
 
     /// Begins a new segment if this one has grown out of proportion. `state` is the state as it is.
-    pub(super) fn rotate_if_large(&mut self, state: &State) {
-        let is_large = |current: &Current| {
+    pub(super) fn rotate_if_long(&mut self, state: &State) {
+        self.rotate_if_grown(LONG, state);
+    }
+
+    /// As [`Journal::rotate_if_long`], when nothing more is expected: who reads it next reads little but the state.
+    pub(super) fn rotate_at_the_end(&mut self, state: &State) {
+        self.rotate_if_grown(LONG_AT_THE_END, state);
+    }
+
+    fn rotate_if_grown(&mut self, growth: Growth, state: &State) {
+        let has_grown = |current: &Current| {
             let grown = current.size - current.snapshot_size;
-            grown > ROTATE_BYTES.max(ROTATE_TIMES * current.snapshot_size)
+            grown > growth.bytes.max(growth.times * current.snapshot_size)
         };
-        if self.current.as_ref().is_some_and(is_large) {
+        if self.current.as_ref().is_some_and(has_grown) {
             self.retire();
             // If it fails, the next transition tries it again and reports it.
             let _ = self.start_segment(state, None);

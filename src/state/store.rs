@@ -112,6 +112,20 @@ impl Store {
         Ok(())
     }
 
+    /// As [`Store::show`], for the last time. A journal that has grown long begins anew, so that whoever opens the run next
+    /// reads the state and not how it came to be.
+    ///
+    /// # Errors
+    /// As [`Store::show`].
+    pub fn show_at_the_end(&mut self) -> Result<(), StateError> {
+        if self.has_written && !self.is_underway {
+            let before = self.journal.stamp();
+            self.journal.rotate_at_the_end(&self.state);
+            self.stale |= self.journal.stamp() != before;
+        }
+        self.show()
+    }
+
     /// How long it is until the state file should be brought up to date; nothing while it is.
     pub fn show_in(&self) -> Option<Duration> {
         self.stale.then(|| self.view.due().saturating_sub(self.disk.clock()))

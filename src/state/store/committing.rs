@@ -173,7 +173,7 @@ impl Store {
         for change in entries.iter().flat_map(|entry| entry.changes) {
             self.state.apply(change);
         }
-        self.journal.rotate_if_large(&self.state);
+        self.journal.rotate_if_long(&self.state);
         self.stale = true;
         self.has_written = true;
         Ok(())

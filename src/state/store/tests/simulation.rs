@@ -76,6 +76,7 @@ fn run(disk: &SimDisk, groups: &[Vec<&'static str>], done: &mut Done) -> Result<
         done.acknowledged.extend(group);
         done.states.drain(..done.states.len() - 1);
     }
+    let _ = store.show_at_the_end();
     Ok(())
 }
 

@@ -48,6 +48,28 @@ fn a_run_whose_files_say_what_they_should_is_left_as_it_is_until_there_is_someth
 }
 
 #[test]
+fn a_run_that_ends_leaves_a_journal_of_its_state_alone_and_one_that_was_only_looked_at_its_journal_as_it_was() {
+    let disk = disk_with_a_run();
+    let is_state_alone = |store: &Store| {
+        let segment = Path::new(PRIVATE).join(store.journal.stamp().unwrap().segment);
+        let text = String::from_utf8(disk.content(&segment).unwrap()).unwrap();
+        text.lines().last().is_some_and(|line| line.contains(" snapend\t"))
+    };
+    let mut store = untouched(&disk);
+    store.commit(phase("eval", "completed")).unwrap();
+    assert!(!is_state_alone(&store));
+    store.show_at_the_end().unwrap();
+    assert!(is_state_alone(&store));
+    drop(store);
+    let before = content(&disk);
+    let mut store = untouched(&disk);
+    assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Completed));
+    store.show_at_the_end().unwrap();
+    drop(store);
+    assert!(content(&disk) == before);
+}
+
+#[test]
 fn what_a_host_that_was_killed_left_is_made_durable_before_anybody_is_told_of_it() {
     let disk = disk_with_a_run();
     let mut killed = untouched(&disk);
