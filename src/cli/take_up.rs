@@ -38,8 +38,12 @@ pub(super) fn typed_path(path: &Path) -> PathBuf {
 pub(super) fn warn_of_misspelt_phases(session: &Session) {
     let plan = session.plan();
     let misspelt: Vec<(String, String)> = session.ledger.read(|state| {
-        let missing = plan.phases().iter().filter(|phase| state.phase(&phase.name).is_none());
-        let missing: Vec<&str> = missing.map(|phase| phase.name.as_str()).collect();
+        let names = plan.phases().iter().map(|phase| phase.name.as_str());
+        let missing = names
+            .clone()
+            .zip(state.statuses(names))
+            .filter(|(_, status)| status.is_none());
+        let missing: Vec<&str> = missing.map(|(name, _)| name).collect();
         if missing.is_empty() {
             return vec![];
         }

@@ -125,20 +125,20 @@ pub fn reopen_run(
 /// Whether nothing that is selected is left to do, and nothing has changed that a resume records.
 fn is_settled(plan: &Plan, state: &State, script: PlannedScript<'_>, selection: &Selection) -> bool {
     let has = |key: &str| state.get("metadata", key).is_some();
-    let is_done = |phase: &Phase| {
-        let status = state.phase(&phase.name);
+    let is_done = |phase: &Phase, status| {
         matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped)) && !phase.rerun_when_stale
     };
     let Ok(selected) = selection.resolve(plan) else {
         return false;
     };
-    let mut phases = plan.phases().iter().zip(selected);
+    let statuses = state.statuses(plan.phases().iter().map(|phase| phase.name.as_str()));
+    let mut phases = plan.phases().iter().zip(statuses).zip(selected);
     has("version")
         && has("run_id")
         && state.get("metadata", "script_hash") == Some(script.hash)
         && selection.rerun.is_empty()
         && !selection.rerun_stale
-        && phases.all(|(phase, selected)| is_done(phase) || (!selected && state.phase(&phase.name).is_some()))
+        && phases.all(|((phase, status), selected)| is_done(phase, status) || (!selected && status.is_some()))
 }
 
 /// The copy is for reading later; a run is not worth less without it.

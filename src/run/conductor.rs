@@ -47,7 +47,7 @@ pub struct PhaseReport {
     /// Why it did not run.
     pub blocked: Option<Blocked>,
     /// Why it failed, when it did in this walk.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 /// The end of a walk.
@@ -66,7 +66,7 @@ pub struct Report {
 impl Report {
     /// The failures of this walk, in the plan's order.
     pub fn failures(&self) -> impl Iterator<Item = &Failure> {
-        self.phases.iter().filter_map(|p| p.failure.as_ref())
+        self.phases.iter().filter_map(|p| p.failure.as_deref())
     }
 
     /// Whether everything that was asked for has completed or was left out on purpose.
@@ -298,7 +298,7 @@ impl Conductor {
             Err(Problem::Interrupted) => Standing::Waiting,
             Err(Problem::State(error)) => return Err(error.into()),
             Err(Problem::Failed(failure)) => {
-                report.failure = Some(*failure);
+                report.failure = Some(failure);
                 // A second request would kill those that are ending.
                 if self.fail_fast && !self.halt.is_requested() {
                     walk.failed_fast = Some(plan.phases()[position].name.clone());
@@ -401,11 +401,12 @@ fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
 
 /// How phases stand before anything runs, one entry a phase: one that failed is tried again when it is selected.
 pub fn standings(plan: &Plan, state: &State, selected: &[bool]) -> Vec<Standing> {
-    let standing = |(phase, selected): (&Arc<crate::plan::Phase>, &bool)| match state.phase(&phase.name) {
+    let standing = |(status, selected): (Option<PhaseStatus>, &bool)| match status {
         Some(PhaseStatus::Completed) => Standing::Completed,
         Some(PhaseStatus::Skipped) => Standing::Skipped,
         Some(PhaseStatus::Failed) if !selected => Standing::Failed,
         _ => Standing::Waiting,
     };
-    plan.phases().iter().zip(selected).map(standing).collect()
+    let statuses = state.statuses(plan.phases().iter().map(|phase| phase.name.as_str()));
+    statuses.zip(selected).map(standing).collect()
 }

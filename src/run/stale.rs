@@ -38,19 +38,27 @@ pub fn stale_phases(session: &Session) -> Vec<Stale> {
     let phases = session.plan().phases().to_vec();
     // Files are looked at without the ledger: that takes time, in which others want the state.
     let state = session.ledger.read(State::clone);
-    let stale_of = |phase: &Arc<Phase>| {
-        let causes = Known::of(&state, phase)?.causes(session, phase);
-        let phase = phase.name.clone();
-        (!causes.is_empty()).then_some(Stale { phase, causes })
+    let stale_among = |phases: &[Arc<Phase>]| -> Vec<Stale> {
+        let statuses = state.statuses(phases.iter().map(|phase| phase.name.as_str()));
+        let completed = phases
+            .iter()
+            .zip(statuses)
+            .filter(|(_, status)| *status == Some(PhaseStatus::Completed));
+        let stale = completed.filter_map(|(phase, _)| {
+            let causes = Known::of(&state, phase).causes(session, phase);
+            let phase = phase.name.clone();
+            (!causes.is_empty()).then_some(Stale { phase, causes })
+        });
+        stale.collect()
     };
     let share = phases.len().div_ceil(processors()).max(LEAST_SHARE);
     if phases.len() <= share {
-        return phases.iter().filter_map(stale_of).collect();
+        return stale_among(&phases);
     }
     thread::scope(|scope| {
         let shares = phases
             .chunks(share)
-            .map(|phases| scope.spawn(move || phases.iter().filter_map(stale_of).collect::<Vec<_>>()));
+            .map(|phases| scope.spawn(move || stale_among(phases)));
         let shares: Vec<_> = shares.collect();
         shares
             .into_iter()
@@ -110,14 +118,10 @@ struct Known {
 }
 
 impl Known {
-    /// Nothing of a phase that is not completed.
-    fn of(state: &State, phase: &Phase) -> Option<Known> {
-        if state.phase(&phase.name) != Some(PhaseStatus::Completed) {
-            return None;
-        }
+    fn of(state: &State, phase: &Phase) -> Known {
         let recorded = records::fingerprint(state, &phase.name);
         let newer = newer(state, phase, recorded.as_ref().map(|r| r.at));
-        Some(Known { newer, recorded })
+        Known { newer, recorded }
     }
 
     fn causes(self, session: &Session, phase: &Phase) -> Vec<Cause> {

@@ -339,7 +339,7 @@ impl Bodies for HostBodies<'_, '_> {
                 return Ok(decision);
             }
         }
-        let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy);
+        let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy.clone());
         for policy in own.into_iter().chain(self.shared.policy()) {
             let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));
             match answer.map_err(|_| "jumar itself is at fault: it panicked in a recovery policy".to_string())?? {

@@ -17,7 +17,6 @@ use crate::run::{Bodies, ImportedModule, Session};
 pub(super) type Walk = Box<dyn FnOnce(&dyn Bodies) + Send>;
 
 /// The body of a phase and the functions that come with it.
-#[derive(Clone)]
 pub(super) struct Body {
     pub closure: FnPtr,
     pub policy: Option<FnPtr>,
@@ -35,7 +34,7 @@ pub(super) struct Shared {
     /// The compiled `std/failures`, which judges evidence.
     pub judge: OnceLock<AST>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
-    bodies: Mutex<foldhash::HashMap<String, Body>>,
+    bodies: Mutex<foldhash::HashMap<String, Arc<Body>>>,
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
     needed_parameters: Mutex<BTreeSet<String>>,
@@ -111,10 +110,10 @@ impl Shared {
     }
 
     pub(super) fn keep_body(&self, phase: &str, body: Body) {
-        lock(&self.bodies).insert(phase.into(), body);
+        lock(&self.bodies).insert(phase.into(), Arc::new(body));
     }
 
-    pub(super) fn body(&self, phase: &str) -> Option<Body> {
+    pub(super) fn body(&self, phase: &str) -> Option<Arc<Body>> {
         lock(&self.bodies).get(phase).cloned()
     }
 

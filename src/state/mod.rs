@@ -33,6 +33,7 @@ mod record;
 mod recovery;
 mod segment;
 mod shown;
+mod snapshot;
 mod status;
 mod store;
 pub mod value;

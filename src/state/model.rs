@@ -61,6 +61,21 @@ impl State {
         self.get("phases", name)?.parse().ok()
     }
 
+    /// How each of these phases stands; `None` for one that `[phases]` does not mention. Quick when they come in about the order
+    /// in which they stand there: each is looked for behind the one before it first.
+    pub fn statuses<'a>(&'a self, phases: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Option<PhaseStatus>> {
+        let known = self.sections.get("phases");
+        let mut next = 0;
+        phases.map(move |name| {
+            let (place, _, word) = match known?.get_index(next) {
+                Some((key, word)) if key == name => (next, key, word),
+                _ => known?.get_full(name)?,
+            };
+            next = place + 1;
+            word.parse().ok()
+        })
+    }
+
     /// Applies one change. A section that is not there is made; removing the last key leaves the section (unless it
     /// is the one before all headers, which is there only by its keys). Removing takes time with the section's length.
     pub fn apply(&mut self, change: &Change) {
@@ -208,6 +223,21 @@ mod tests {
         assert_eq!(state.phase("train"), Some(PhaseStatus::Completed));
         assert_eq!(state.phase("other"), None);
         assert_eq!(state.phases().collect::<Vec<_>>(), [("train", PhaseStatus::Completed)]);
+    }
+
+    #[test]
+    fn the_statuses_of_phases_are_found_in_whatever_order_they_are_asked_for() {
+        let state = state(&[
+            ("phases", "a", Some("completed")),
+            ("phases", "b", Some("failed")),
+            ("phases", "c", Some("garbage")),
+            ("phases", "d", Some("pending")),
+        ]);
+        for names in [["a", "b", "c", "d"], ["d", "x", "a", "b"], ["b", "b", "c", "a"]] {
+            let one_by_one: Vec<_> = names.iter().map(|name| state.phase(name)).collect();
+            assert_eq!(state.statuses(names.into_iter()).collect::<Vec<_>>(), one_by_one);
+        }
+        assert_eq!(State::default().statuses(["a"].into_iter()).next(), Some(None));
     }
 
     #[test]

@@ -9,15 +9,12 @@ use std::ops::Range;
 use super::crc::crc32c;
 use super::event::Change;
 use super::model::State;
-use super::record::{Checked, Item, Lines, Part, Record, check_line, read_line};
+use super::record::{Item, Lines, Record, read_line};
+use super::snapshot::{self, Snapshot, line_length};
 
 /// The version of the journal's format that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
 const MAGIC: &str = "#jumar-journal ";
-const SNAPSHOT: &str = "snap";
-const SNAPSHOT_END: &str = "snapend";
-/// How many keys stand on a line of a snapshot.
-const KEYS_A_LINE: usize = 64;
 
 /// Another segment, and the last of its transitions that was known to whoever named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,24 +54,9 @@ impl Segment {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, NoSegment> {
         let mut at = line_length(bytes);
         let (nonce, mut segment) = read_header(&bytes[..at])?;
-        let mut keys = 0;
-        while at < bytes.len() && !segment.lives {
-            let line = &bytes[at..at + line_length(&bytes[at..])];
-            let Some(checked) = check_line(nonce, line).filter(|checked| checked.seq == segment.at) else {
-                break;
-            };
-            if checked.verb == SNAPSHOT {
-                let Some(count) = segment.take_snapshot(checked) else {
-                    break;
-                };
-                keys += count;
-            } else if checked.verb == SNAPSHOT_END && counts(checked, keys) {
-                segment.lives = true;
-            } else {
-                break;
-            }
-            at += line.len();
-        }
+        let snapshot = Snapshot::read(nonce, segment.at, &bytes[at..]);
+        at += snapshot.length;
+        (segment.snapshot, segment.lives) = (snapshot.state, snapshot.is_whole);
         let mut last = segment.at;
         while segment.lives && at < bytes.len() {
             let line = &bytes[at..at + line_length(&bytes[at..])];
@@ -114,29 +96,6 @@ impl Segment {
         Some(state)
     }
 
-    /// Takes a line of the snapshot in, and returns how many keys stand in it; `None` when something in it is no item. Of a
-    /// snapshot that is not whole nothing counts.
-    fn take_snapshot(&mut self, line: Checked<'_>) -> Option<usize> {
-        let mut count = 0;
-        for part in line.parts() {
-            let Part { section, key, value } = part?;
-            match (key, value) {
-                (Some(key), Some(value)) => self.snapshot.put(&section, key.into_owned(), value.into_owned()),
-                (Some(key), None) => self.snapshot.apply(&Change {
-                    section: section.into_owned(),
-                    key: key.into_owned(),
-                    value: None,
-                }),
-                (None, _) => {
-                    self.snapshot.open_section(&section);
-                    continue;
-                }
-            }
-            count += 1;
-        }
-        Some(count)
-    }
-
     /// What follows the first line that is none: nothing that can be read means a torn end, else it is damage.
     fn look_behind(&mut self, nonce: u32, bytes: &[u8], damaged_at: usize, mut last: u64) {
         let mut at = damaged_at;
@@ -159,26 +118,7 @@ pub(super) fn beginning(nonce: u32, at: u64, seen: &[Seen], state: &State) -> St
     let seen: Vec<String> = seen.iter().map(|seen| format!("{}@{}", seen.name, seen.seq)).collect();
     let header = format!("{MAGIC}{VERSION} nonce={nonce:08x} at={at} seen={}", seen.join(","));
     let mut lines = Lines::new(nonce);
-    let mut keys = 0;
-    for section in state.sections() {
-        let mut entries = state.section(section).peekable();
-        if entries.peek().is_none() {
-            lines.begin(at, 0, SNAPSHOT);
-            lines.section(section);
-            lines.end();
-        }
-        while entries.peek().is_some() {
-            lines.begin(at, 0, SNAPSHOT);
-            for (key, value) in entries.by_ref().take(KEYS_A_LINE) {
-                lines.set(section, key, value);
-                keys += 1;
-            }
-            lines.end();
-        }
-    }
-    lines.begin(at, 0, SNAPSHOT_END);
-    lines.set("", "n", &keys.to_string());
-    lines.end();
+    snapshot::write(&mut lines, at, state);
     let sum = crc32c(nonce, header.as_bytes());
     format!("{header} crc={sum:08x}\n{}", lines.into_text())
 }
@@ -218,12 +158,6 @@ fn checked_header(text: &str) -> Option<(u32, Segment)> {
     Some((nonce, segment))
 }
 
-fn counts(line: Checked<'_>, keys: usize) -> bool {
-    let keys = keys.to_string();
-    let says = |part: Part<'_>| part.key.as_deref() == Some("n") && part.value.as_deref() == Some(keys.as_str());
-    line.parts().flatten().any(says)
-}
-
 fn apply(state: &mut State, records: impl IntoIterator<Item = Record>) {
     for item in records.into_iter().flat_map(|record| record.items) {
         match item {
@@ -238,14 +172,6 @@ fn apply(state: &mut State, records: impl IntoIterator<Item = Record>) {
             }
         }
     }
-}
-
-/// The length of the first line, its end included; the rest when it has no end.
-fn line_length(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(bytes.len(), |end| end + 1)
 }
 
 #[cfg(test)]
