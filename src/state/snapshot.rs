@@ -15,7 +15,7 @@ const VERB_OF_THE_END: &str = "snapend";
 /// How many keys stand on a line.
 const KEYS_A_LINE: usize = 64;
 /// How much is taken apart at a time, in bytes. Tests have short snapshots.
-const PIECE: usize = if cfg!(test) { 200 } else { 1 << 20 };
+const PIECE: usize = if cfg!(test) { 2000 } else { 1 << 20 };
 /// How many pieces a processor may be ahead of where they are put together.
 const AHEAD: usize = 1;
 
@@ -97,11 +97,14 @@ fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
+/// Keys with their values.
+type Entries = Vec<(String, String)>;
+
 /// Lines of a snapshot, taken apart.
 #[derive(Default)]
 struct Parts<'a> {
-    /// Keys with their values, by section.
-    sections: Vec<(Cow<'a, str>, Vec<(String, String)>)>,
+    /// What stands in each section, in order.
+    sections: Vec<(Cow<'a, str>, Entries)>,
     /// How many bytes the lines are.
     length: usize,
     /// Whether that is all there was.
@@ -245,7 +248,7 @@ mod tests {
                 assert_eq!(order(&read.state), order(&state));
             }
         }
-        assert!(pieces(text(&state(400)).as_bytes()).len() > 10);
+        assert!(pieces(text(&state(400)).as_bytes()).len() > 5);
     }
 
     #[test]
