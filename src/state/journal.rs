@@ -256,9 +256,12 @@ impl Journal {
         self.rotate_if_grown(LONG, state);
     }
 
-    /// As [`Journal::rotate_if_long`], when nothing more is expected: who reads it next reads little but the state.
+    /// As [`Journal::rotate_if_long`], when nothing more is expected: who reads it next reads little but the state. What another
+    /// host went on from stays as it is.
     pub(super) fn rotate_at_the_end(&mut self, state: &State) {
-        self.rotate_if_grown(LONG_AT_THE_END, state);
+        if self.is_in_place() {
+            self.rotate_if_grown(LONG_AT_THE_END, state);
+        }
     }
 
     fn rotate_if_grown(&mut self, growth: Growth, state: &State) {

@@ -11,6 +11,7 @@ use super::super::{holder, read};
 use super::*;
 
 mod edits;
+mod ending;
 mod failures;
 mod pace;
 mod simulation;

@@ -3,10 +3,10 @@
 use super::super::super::disk::simulated::{Chance, Failing, SimDisk};
 use super::*;
 
-const FILE: &str = "/run/state";
-const PRIVATE: &str = "/run/.state.d";
+pub(super) const FILE: &str = "/run/state";
+pub(super) const PRIVATE: &str = "/run/.state.d";
 
-fn disk_with_a_run() -> SimDisk {
+pub(super) fn disk_with_a_run() -> SimDisk {
     let disk = SimDisk::new(&[Path::new("/run"), Path::new(PRIVATE)]);
     let shared = Arc::new(disk.clone());
     let mut store = Store::create_on(shared, FILE.into(), FILE.into(), PRIVATE.into(), "", first(), None).unwrap();
@@ -16,11 +16,11 @@ fn disk_with_a_run() -> SimDisk {
     disk
 }
 
-fn untouched(disk: &SimDisk) -> Store {
+pub(super) fn untouched(disk: &SimDisk) -> Store {
     Store::open_untouched_on(Arc::new(disk.clone()), FILE.into(), FILE.into(), PRIVATE.into(), None).unwrap()
 }
 
-fn content(disk: &SimDisk) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+pub(super) fn content(disk: &SimDisk) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let names = disk.file_names();
     names
         .into_iter()
@@ -45,28 +45,6 @@ fn a_run_whose_files_say_what_they_should_is_left_as_it_is_until_there_is_someth
     let store = untouched(&disk);
     assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Completed));
     assert_eq!(store.state().phase("train"), Some(PhaseStatus::Completed));
-}
-
-#[test]
-fn a_run_that_ends_leaves_a_journal_of_its_state_alone_and_one_that_was_only_looked_at_its_journal_as_it_was() {
-    let disk = disk_with_a_run();
-    let is_state_alone = |store: &Store| {
-        let segment = Path::new(PRIVATE).join(store.journal.stamp().unwrap().segment);
-        let text = String::from_utf8(disk.content(&segment).unwrap()).unwrap();
-        text.lines().last().is_some_and(|line| line.contains(" snapend\t"))
-    };
-    let mut store = untouched(&disk);
-    store.commit(phase("eval", "completed")).unwrap();
-    assert!(!is_state_alone(&store));
-    store.show_at_the_end().unwrap();
-    assert!(is_state_alone(&store));
-    drop(store);
-    let before = content(&disk);
-    let mut store = untouched(&disk);
-    assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Completed));
-    store.show_at_the_end().unwrap();
-    drop(store);
-    assert!(content(&disk) == before);
 }
 
 #[test]
