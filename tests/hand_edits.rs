@@ -248,6 +248,25 @@ fn a_phase_set_back_between_two_runs_runs_again() {
 }
 
 #[test]
+fn a_phase_that_has_ended_and_is_set_back_while_the_run_is_on_runs_again_before_the_run_ends() {
+    for jobs in ["1", "2"] {
+        let place = Workplace::with_script(
+            "phase(\"a\", || { shell(\"echo a >> ran\"); });
+             phase(\"b\", #{ after: \"a\" }, || { shell(\"touch on; until test -e go; do sleep 0.02; done; echo b >> ran\"); });",
+        );
+        let mut host = place.start(&["run", "pipeline.rhai", "-j", jobs]);
+        wait_until("b runs", || place.exists("on"));
+        let text = place.state_while_a_command_runs(&place.run());
+        let file = format!("{}/.experiment_state", place.run());
+        place.write(&file, &text.replace("a=completed", "a=pending"));
+        place.write("go", "");
+        assert!(host.wait().expect("it ends").success());
+        assert_eq!(place.read("ran"), "a\nb\na\n", "-j {jobs}");
+        assert_eq!(place.value("phases", "a").as_deref(), Some("completed"));
+    }
+}
+
+#[test]
 fn a_state_file_that_was_cut_is_kept_aside_and_made_anew() {
     let place = Workplace::new();
     place.write(

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,7 +55,48 @@ fn a_state_file_that_was_emptied_or_deleted_is_written_anew() {
     assert!(ended.stderr.contains("written anew"), "{}", ended.stderr);
     let place = half_done();
     fs::remove_file(at(&place, FILE)).expect("removed");
+    // `status` names the file that is to be written anew, so that name has to do.
+    let told = place.jumar(&["status", "run"]).code(0).stdout;
+    assert!(told.contains(&format!("jumar resume {FILE}")), "{told}");
+    place.jumar(&["status", FILE]).code(0);
+    place.jumar(&["resume", FILE, "-n"]).code(0);
     goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn a_state_file_in_which_a_person_must_choose_is_refused_with_both_ways_out_and_each_of_them_works() {
+    let place = half_done();
+    let text = place.read(FILE);
+    place.write(FILE, &text.replace("a=completed\n", "a=completed\na=pending\n"));
+    let looked = place.jumar(&["fsck", "run"]).code(4);
+    assert!(looked.stdout.contains("`a` is set twice"), "{}", looked.stdout);
+    assert!(!looked.stderr.contains("--repair"), "{}", looked.stderr);
+    for told in [looked.stderr, place.jumar(&["resume", "run"]).code(4).stderr] {
+        assert!(
+            told.contains("keep one of the two lines") && told.contains("or remove the file"),
+            "{told}"
+        );
+    }
+    fs::remove_file(at(&place, FILE)).expect("removed");
+    goes_on(&place, "a\nb\n");
+}
+
+#[test]
+fn what_is_kept_of_older_journals_takes_the_room_of_what_stands_in_it() {
+    let place = half_done();
+    for _ in 0..3 {
+        place.jumar(&["mark", "run", "a", "--as", "pending"]).code(0);
+        place.jumar(&["undo", "run"]).code(0);
+    }
+    let files = |directory: &str| fs::read_dir(at(&place, directory)).expect("a directory").flatten();
+    let journals = files(PRIVATE)
+        .chain(files(&format!("{PRIVATE}/history")))
+        .filter(|file| file.file_name().to_string_lossy().starts_with("j-"));
+    let room: Vec<u64> = journals
+        .map(|file| file.metadata().expect("a file").blocks() * 512)
+        .collect();
+    assert!(room.len() >= 7, "{room:?}");
+    assert!(room.iter().all(|bytes| *bytes <= 64 << 10), "{room:?}");
 }
 
 #[test]

@@ -33,10 +33,12 @@ pub(super) fn fsck(arguments: &FsckArguments, printer: &Printer) -> Result<u8, C
         printer.json(&json!({ "run": run.directory, "findings": findings, "notes": notes, "trouble": trouble }));
     } else {
         notes.iter().for_each(|note| printer.info(note));
-        for Finding { is_trouble, text } in &findings {
+        for Finding { is_trouble, text, .. } in &findings {
             printer.result(&format!("{}  {text}", if *is_trouble { "!" } else { " " }));
         }
-        if trouble && !arguments.repair {
+        if let Some(remedy) = findings.iter().find_map(|finding| finding.by_hand.as_ref()) {
+            printer.hint(remedy);
+        } else if trouble && !arguments.repair {
             printer.hint("`jumar fsck --repair` mends what can be mended; so does the next resume");
         }
     }

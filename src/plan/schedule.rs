@@ -133,9 +133,14 @@ impl Schedule {
         self.dependents[here].iter().filter(done).map(|a| a.to).collect()
     }
 
-    /// Sets a completed phase back, so that it runs again once what it waits for has finished.
+    /// Sets a phase that has ended back, so that it runs again once what it waits for has finished; and what waits for it, and
+    /// has not begun, waits again.
     pub fn set_back(&mut self, plan: &Plan, here: usize) {
-        self.standing[here] = Standing::Waiting;
+        let stood = std::mem::replace(&mut self.standing[here], Standing::Waiting);
+        for arrow in self.dependents[here].iter().filter(|a| stood.satisfies(a.any)) {
+            self.unmet[arrow.to] += 1;
+            self.ready.remove(&arrow.to);
+        }
         let phase = &plan.phases()[here];
         let mut unmet = 0;
         for (names, any) in [(&phase.after, false), (&phase.after_any, true)] {
@@ -280,6 +285,30 @@ mod tests {
         .expect("new");
         schedule.extend(&plan);
         assert_eq!(walk(&plan, &mut schedule, &[]), ["late"]);
+    }
+
+    #[test]
+    fn what_waits_for_a_phase_that_is_set_back_does_not_begin_beside_it_nor_before_all_it_waits_for() {
+        let plan = stock();
+        let mut standing = vec![Standing::Waiting; 4];
+        standing[0] = Standing::Completed;
+        let mut schedule = Schedule::new(&plan, standing, vec![true; 4], false);
+        schedule.set_back(&plan, 0);
+        assert_eq!(schedule.take_ready(|_| true), Some(0));
+        assert_eq!(schedule.take_ready(|_| true), None, "one and two wait for the training");
+        schedule.finished(0, Standing::Completed);
+        assert_eq!(schedule.take_ready(|_| true), Some(1));
+        schedule.finished(1, Standing::Completed);
+        // It is set back and completes once more, while two has not.
+        schedule.set_back(&plan, 1);
+        assert_eq!(schedule.take_ready(|position| position != 2), Some(1));
+        schedule.finished(1, Standing::Completed);
+        assert_eq!(
+            schedule.take_ready(|position| position != 2),
+            None,
+            "aggregation waits for two"
+        );
+        assert_eq!(walk(&plan, &mut schedule, &[]), ["two", "aggregation"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::attempt_record::now;
 use super::checkpoint_watch::CheckpointJudge;
 use super::command_book::{Known, Open, hash_of};
 use super::command_result::Limits;
-use super::failure::Problem;
+use super::failure::{Problem, kind_of};
 use super::resume::go_on_with;
 use super::watchdog::{Orders, watched};
 use super::{Attempt, CommandResult, Mode, records};
@@ -261,7 +261,7 @@ impl Attempt {
         // The line that says what follows; the command's own output begins behind it.
         let (file, from) = self
             .write_log(&log, &format!("$ {shown}\n"))
-            .map_err(|e| self.broken(format!("cannot write the log {}: {e}", log.display())))?;
+            .map_err(|e| self.broken_by(kind_of(&e), format!("cannot write the log {}: {e}", log.display())))?;
         command.log_file = Some(Arc::new(file));
         self.session
             .observer
@@ -391,9 +391,13 @@ impl Attempt {
     }
 
     fn broken(&self, message: String) -> Problem {
+        self.broken_by("script", message)
+    }
+
+    fn broken_by(&self, kind: &str, message: String) -> Problem {
         let failure = super::Failure {
             phase: self.phase.name.clone(),
-            kind: "script".into(),
+            kind: kind.into(),
             message,
             attempt: self.number,
             seconds: self.seconds(),

@@ -120,7 +120,7 @@ impl Conductor {
         thread::scope(|scope| -> Result<(), WalkError> {
             let mut crew = Crew::new(scope, bodies);
             loop {
-                self.look()?;
+                self.look(&mut walk)?;
                 while crew.running() < self.jobs && !walk.halted && !self.session.stop.is_requested() {
                     let Some((position, devices)) = self.next(&mut walk) else {
                         break;
@@ -128,7 +128,7 @@ impl Conductor {
                     let runner = PhaseRunner::new(Arc::clone(&self.session), position, devices, self.halt.clone());
                     if self.jobs == 1 {
                         self.settle(&mut walk, position, runner.run(bodies))?;
-                        self.look()?;
+                        self.look(&mut walk)?;
                     } else {
                         crew.start(position, runner).map_err(WalkError::Thread)?;
                     }
@@ -223,10 +223,28 @@ impl Conductor {
         }
     }
 
-    /// Takes in what somebody wrote into the state file.
-    fn look(&self) -> Result<(), WalkError> {
-        for note in self.session.ledger.refresh()? {
-            self.session.observer.note(&note);
+    /// Takes in what somebody wrote into the state file. A phase that has ended and was set back runs again.
+    fn look(&self, walk: &mut Walk) -> Result<(), WalkError> {
+        let notes = self.session.ledger.refresh()?;
+        if notes.is_empty() {
+            return Ok(());
+        }
+        notes.iter().for_each(|note| self.session.observer.note(note));
+        let plan = self.session.plan();
+        let has_ended = |at: &usize| {
+            let standing = walk.schedule.standing(*at);
+            walk.schedule.is_selected(*at) && !matches!(standing, Standing::Waiting | Standing::Running)
+        };
+        let set_back: Vec<usize> = self.session.ledger.read(|state| {
+            let names = plan.phases().iter().map(|phase| phase.name.as_str());
+            let statuses = state.statuses(names).take(walk.phases.len()).enumerate();
+            let pending = statuses.filter(|(_, status)| *status == Some(PhaseStatus::Pending));
+            pending.map(|(at, _)| at).filter(has_ended).collect()
+        });
+        self.session.observer.phases_expected(set_back.len());
+        for position in set_back {
+            walk.schedule.set_back(&plan, position);
+            walk.phases[position].failure = None;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What went wrong with an attempt: evidence first, then a failure with a kind.
 
+use std::io::{self, ErrorKind};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,6 +30,15 @@ pub struct Evidence {
     /// Lines before those: the cause of a failure often stands far above its last echo.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
+}
+
+/// The kind of a failure of jumar's own writing.
+pub fn kind_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "disk_full",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "permission",
+        _ => "script",
+    }
 }
 
 /// A failed attempt, as policies, the state file and people see it.

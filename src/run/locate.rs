@@ -97,7 +97,8 @@ pub fn locate(asked: Option<&str>) -> Result<RunPath, LocateError> {
     if path.extension().is_some_and(|extension| extension == "rhai") {
         return Err(LocateError::Script { asked: asked.into() });
     }
-    if path.symlink_metadata().is_ok() {
+    // A state file that was removed is still there in its journal.
+    if path.symlink_metadata().is_ok() || (path.ends_with(STATE_FILE) && exists(path)) {
         let parent = path
             .parent()
             .filter(|p| !p.as_os_str().is_empty())

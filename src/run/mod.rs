@@ -50,7 +50,7 @@ pub use checkpoint_watch::{CheckpointJudge, OwnCheckpointJudge};
 pub use command_result::CommandResult;
 pub use conductor::{Bodies, Conductor, PhaseReport, Report, WalkError, standings};
 pub use directory::{RunDirectory, RunDirectoryError};
-pub use failure::{Advice, Evidence, Failure, Problem};
+pub use failure::{Advice, Evidence, Failure, Problem, kind_of};
 pub use gather::Gathering;
 pub use gpu::{GpuPool, detect_gpus};
 pub use ledger::Ledger;

@@ -62,6 +62,8 @@ pub(super) trait Appending: fmt::Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Sets space for so many more bytes aside, where the file system knows how.
     fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+    /// Gives back what was set aside and not used. Nothing depends on it.
+    fn give_back(&mut self) {}
 }
 
 /// What can be said of a file without reading it. Two that are equal mean an equal content, if some time lies between

@@ -269,7 +269,7 @@ impl StateError {
             StateError::TakenOver { .. } => Some("let that one go on, or stop it and resume".to_owned()),
             StateError::Io { source, .. } | StateError::NoRoom { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("make room on that file system, then resume".to_owned())
+                    Some("make room on that file system, then run jumar again".to_owned())
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("make the run directory writable for you".to_owned())
@@ -281,6 +281,18 @@ impl StateError {
             }
             StateError::NoJournal { .. } | StateError::Unreadable { .. } | StateError::BadChange { .. } => None,
         }
+    }
+}
+
+impl StateError {
+    /// Of a state file that cannot be understood beside a journal that can: its text is not all there is.
+    pub(super) fn or_remove_the_file(mut self) -> StateError {
+        if let StateError::Syntax(error) = &mut self {
+            error.remedy.push_str(
+                "; or remove the file: the next resume writes it anew from the journal, without the last edit",
+            );
+        }
+        self
     }
 }
 

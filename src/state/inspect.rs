@@ -16,6 +16,8 @@ pub struct Finding {
     pub is_trouble: bool,
     /// What it is, in a line.
     pub text: String,
+    /// What a person has to do about it, when nothing else mends it.
+    pub by_hand: Option<String>,
 }
 
 /// Looks all of a run's files over. Nothing is locked or written.
@@ -26,7 +28,15 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
     let (file, directory) = places(state_file);
     let recovered = recovery::recover(&RealDisk, &directory)?;
     let mut findings = Vec::new();
-    let mut say = |is_trouble: bool, text: String| findings.push(Finding { is_trouble, text });
+    let mut by_hand = None;
+    let mut say = |is_trouble: bool, text: String| {
+        let by_hand = None;
+        findings.push(Finding {
+            is_trouble,
+            text,
+            by_hand,
+        });
+    };
     let names = |place: &Path| {
         let mut names = RealDisk.list(place).unwrap_or_default();
         names.sort();
@@ -71,7 +81,10 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         (Some(_), Err(error)) => say(true, error.headline()),
         (Some(_), Ok(Page::Blank)) => say(true, format!("{shown} is empty; the journal has everything")),
         (Some(_), Ok(Page::Cut(why))) => say(true, why),
-        (Some(_), Ok(Page::Wrong(error))) => say(true, error.headline()),
+        (Some(_), Ok(Page::Wrong(error))) => {
+            say(true, error.headline());
+            by_hand = error.or_remove_the_file().remedy();
+        }
         (Some(_), Ok(Page::Loose(_))) => say(true, format!("{shown} does not say what it was made from")),
         (Some(state), Ok(Page::Whole(content))) if content.state == *state => {
             say(false, format!("{shown}: whole, and as the journal has it"));
@@ -81,13 +94,17 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
             format!("{shown} differs from the journal: it was edited, or its host ended before it was written"),
         ),
     }
+    if let Some(last) = findings.last_mut() {
+        last.by_hand = by_hand;
+    }
     if let (Some(directory), Some(name)) = (file.parent(), file.file_name()) {
         let prefix = format!("{}.rejected-", name.to_string_lossy());
         for rejected in names(directory).iter().filter(|name| name.starts_with(&prefix)) {
-            say(
-                false,
-                format!("{rejected}: a text that was not understood; remove it when it is not needed"),
-            );
+            findings.push(Finding {
+                is_trouble: false,
+                text: format!("{rejected}: a text that was not understood; remove it when it is not needed"),
+                by_hand: None,
+            });
         }
     }
     Ok(findings)

@@ -270,9 +270,18 @@ impl Journal {
             grown > growth.bytes.max(growth.times * current.snapshot_size)
         };
         if self.current.as_ref().is_some_and(has_grown) {
+            self.give_back_space();
             self.retire();
             // If it fails, the next transition tries it again and reports it.
             let _ = self.start_segment(state, None);
+        }
+    }
+
+    /// Gives back the space that the current segment has set aside: nothing more is expected in it.
+    pub(super) fn give_back_space(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.file.give_back();
+            current.reserved_to = current.size;
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) fn read_at(
         return Ok(state);
     }
     match page::judge(&bytes, called) {
-        Page::Wrong(error) => return Err(error),
+        Page::Wrong(error) => return Err(error.or_remove_the_file()),
         page => {
             for edit in merged(disk, private_directory, &state, page).edits {
                 state.apply(&edit);

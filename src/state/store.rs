@@ -195,6 +195,7 @@ impl Store {
     fn show_what_was_written(&mut self) {
         if self.has_written {
             let _ = self.show();
+            self.journal.give_back_space();
         }
     }
 

@@ -1,14 +1,13 @@
 //! `bundled(name)`: programs that come with jumar, unpacked where a run can start them.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::Module;
 
 use super::{Outcome, define};
-use crate::run::Mode;
+use crate::run::{Mode, kind_of};
 use crate::script::current;
 use crate::script::embedded::bundle;
 use crate::script::fault::{mistake, raise};
@@ -34,13 +33,8 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
             let directory = run.join(".experiment_state.d").join(name);
             if known.session.mode == Mode::Live && current::attempt().is_some() {
                 unpack(&directory, files).map_err(|e| {
-                    let kind = match e.kind() {
-                        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "disk_full",
-                        ErrorKind::PermissionDenied => "permission",
-                        _ => "script",
-                    };
                     raise(
-                        kind,
+                        kind_of(&e),
                         format!("cannot unpack `{name}` into {}: {e}", directory.display()),
                     )
                 })?;

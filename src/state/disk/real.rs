@@ -158,6 +158,11 @@ impl Appending for RealFile {
             other => other,
         }
     }
+
+    fn give_back(&mut self) {
+        // To the length that it has: what lies behind it goes.
+        let _ = self.0.metadata().and_then(|now| self.0.set_len(now.len()));
+    }
 }
 
 fn is_one_of(error: &io::Error, errors: &[Errno]) -> bool {

@@ -132,7 +132,7 @@ impl Store {
                     true => Found::Same(bytes),
                     false => match page::judge(&bytes, &called) {
                         // Whoever opens it is there and can mend it.
-                        Page::Wrong(error) => return Err(error),
+                        Page::Wrong(error) => return Err(error.or_remove_the_file()),
                         // A view is written when the journal is durable up to its stamp. What a host that was killed left
                         // behind that may not be, and is to be before anybody is told.
                         Page::Whole(content)
