@@ -28,15 +28,14 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
     let (file, directory) = places(state_file);
     let recovered = recovery::recover(&RealDisk, &directory)?;
     let mut findings = Vec::new();
-    let mut by_hand = None;
-    let mut say = |is_trouble: bool, text: String| {
-        let by_hand = None;
+    let mut tell = |is_trouble: bool, text: String, by_hand: Option<String>| {
         findings.push(Finding {
             is_trouble,
             text,
             by_hand,
         });
     };
+    let mut say = |is_trouble: bool, text: String| tell(is_trouble, text, None);
     let names = |place: &Path| {
         let mut names = RealDisk.list(place).unwrap_or_default();
         names.sort();
@@ -82,8 +81,8 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         (Some(_), Ok(Page::Blank)) => say(true, format!("{shown} is empty; the journal has everything")),
         (Some(_), Ok(Page::Cut(why))) => say(true, why),
         (Some(_), Ok(Page::Wrong(error))) => {
-            say(true, error.headline());
-            by_hand = error.or_remove_the_file().remedy();
+            let text = error.headline();
+            tell(true, text, error.or_remove_the_file().remedy());
         }
         (Some(_), Ok(Page::Loose(_))) => say(true, format!("{shown} does not say what it was made from")),
         (Some(state), Ok(Page::Whole(content))) if content.state == *state => {
@@ -94,17 +93,11 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
             format!("{shown} differs from the journal: it was edited, or its host ended before it was written"),
         ),
     }
-    if let Some(last) = findings.last_mut() {
-        last.by_hand = by_hand;
-    }
     if let (Some(directory), Some(name)) = (file.parent(), file.file_name()) {
         let prefix = format!("{}.rejected-", name.to_string_lossy());
         for rejected in names(directory).iter().filter(|name| name.starts_with(&prefix)) {
-            findings.push(Finding {
-                is_trouble: false,
-                text: format!("{rejected}: a text that was not understood; remove it when it is not needed"),
-                by_hand: None,
-            });
+            let text = format!("{rejected}: a text that was not understood; remove it when it is not needed");
+            tell(false, text, None);
         }
     }
     Ok(findings)
