@@ -139,7 +139,7 @@ impl Document {
             }
             let keys = state.open_section(&block.name);
             for (key, value) in entries {
-                keys.insert(key.to_owned(), value.to_owned());
+                keys.set(key, value.into());
             }
         }
         state

@@ -210,7 +210,7 @@ fn all_records(state_file: &Path) -> Result<(State, BTreeMap<u64, Record>), Stat
         for name in names.into_iter().filter(|name| is_segment(name)) {
             let path = place.join(&name);
             let bytes = RealDisk.read(&path, u64::MAX).map_err(failure("read", &path, true))?;
-            if let Ok(segment) = Segment::parse(&bytes)
+            if let Ok(segment) = Segment::parse(bytes)
                 && segment.lives
             {
                 segments.push((segment.at, name, segment));

@@ -42,9 +42,7 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         names
     };
     for name in names(&directory).iter().filter(|name| is_segment(name)) {
-        let parsed = RealDisk
-            .read(&directory.join(name), u64::MAX)
-            .map(|bytes| Segment::parse(&bytes));
+        let parsed = RealDisk.read(&directory.join(name), u64::MAX).map(Segment::parse);
         match parsed {
             Ok(Ok(segment)) if segment.lives && segment.damage.is_none() => say(
                 false,

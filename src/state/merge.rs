@@ -55,7 +55,7 @@ pub(super) fn complete(theirs: &mut State, ours: &State) {
         if theirs.get(section, key).is_none()
             && let Some(value) = ours.get(section, key)
         {
-            theirs.put(section, key.to_owned(), value.to_owned());
+            theirs.set(section, key, value);
         }
     }
 }

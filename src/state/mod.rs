@@ -22,6 +22,7 @@ mod heartbeat;
 mod history;
 mod inspect;
 mod journal;
+mod keys;
 mod line;
 mod lock;
 mod look;

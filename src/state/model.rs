@@ -9,10 +9,8 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::event::Change;
+use super::keys::Keys;
 use super::status::PhaseStatus;
-
-/// Texts by name, in order. Opening a run of 100,000 phases looks some half a million names up.
-type Keys<T> = IndexMap<String, T, RandomState>;
 
 /// What is known about a run. Sections and keys keep the order they have in the file; setting a key costs the same
 /// however many there are. Two states are equal when they hold the same values, whatever their order.
@@ -22,22 +20,18 @@ type Keys<T> = IndexMap<String, T, RandomState>;
 /// A copy costs next to nothing: it shares the sections with the original until one of the two changes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    sections: Keys<Arc<Keys<String>>>,
+    sections: IndexMap<String, Arc<Keys>, RandomState>,
 }
 
 impl State {
     /// The text of a value, or `None` when the section or the key is not there.
     pub fn get(&self, section: &str, key: &str) -> Option<&str> {
-        self.sections.get(section)?.get(key).map(String::as_str)
+        self.sections.get(section)?.get(key)
     }
 
     /// The keys and values of a section, in order; nothing when there is no such section.
     pub fn section(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.sections
-            .get(name)
-            .into_iter()
-            .flat_map(|keys| keys.iter())
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.sections.get(name).into_iter().flat_map(|keys| keys.iter())
     }
 
     /// The names of the sections, in order, those without keys included.
@@ -67,12 +61,11 @@ impl State {
         let known = self.sections.get("phases");
         let mut next = 0;
         phases.map(move |name| {
-            let (place, _, word) = match known?.get_index(next) {
-                Some((key, word)) if key == name => (next, key, word),
-                _ => known?.get_full(name)?,
-            };
+            let known = known?;
+            let is_next = known.at(next).is_some_and(|(key, _)| key == name);
+            let place = if is_next { next } else { known.place(name)? };
             next = place + 1;
-            word.parse().ok()
+            known.at(place)?.1.parse().ok()
         })
     }
 
@@ -82,20 +75,19 @@ impl State {
         let Some(value) = &change.value else {
             if let Some(keys) = self.sections.get_mut(&change.section) {
                 let keys = Arc::make_mut(keys);
-                keys.shift_remove(&change.key);
+                keys.remove(&change.key);
                 if keys.is_empty() && change.section.is_empty() {
                     self.sections.shift_remove("");
                 }
             }
             return;
         };
-        let keys = self.open_section(&change.section);
-        match keys.get_mut(&change.key) {
-            Some(old) => old.clone_from(value),
-            None => {
-                keys.insert(change.key.clone(), value.clone());
-            }
-        }
+        self.set(&change.section, &change.key, value);
+    }
+
+    /// Sets a value. A section that is not there is made.
+    pub(super) fn set(&mut self, section: &str, key: &str, value: &str) {
+        self.open_section(section).set(key, value.into());
     }
 
     /// Applies changes so that they can be taken back.
@@ -107,9 +99,10 @@ impl State {
                 section: change.section.clone(),
                 key: change.key.clone(),
                 had_section: keys.is_some(),
-                old: keys
-                    .and_then(|keys| keys.get_full(&change.key))
-                    .map(|(place, _, value)| (place, value.clone())),
+                old: keys.and_then(|keys| {
+                    let place = keys.place(&change.key)?;
+                    Some((place, keys.at(place)?.1.into()))
+                }),
             });
             self.apply(change);
         }
@@ -127,14 +120,13 @@ impl State {
         {
             if let Some((place, value)) = old {
                 let keys = self.open_section(&section);
-                if keys.contains_key(&key) {
-                    keys.insert(key, value);
-                } else {
-                    keys.shift_insert(place, key, value);
+                match keys.place(&key) {
+                    Some(_) => keys.set(&key, value),
+                    None => keys.put(place, &key, value),
                 }
             } else if had_section {
                 if let Some(keys) = self.sections.get_mut(&section) {
-                    Arc::make_mut(keys).shift_remove(&key);
+                    Arc::make_mut(keys).remove(&key);
                 }
             } else {
                 self.sections.shift_remove(&section);
@@ -142,20 +134,20 @@ impl State {
         }
     }
 
-    /// Sets a value, as [`State::apply`] does, taking the texts over.
-    pub(super) fn put(&mut self, section: &str, key: String, value: String) {
-        if let Some(keys) = self.sections.get_mut(section) {
-            Arc::make_mut(keys).insert(key, value);
-        } else {
-            self.open_section(section).insert(key, value);
-        }
+    /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
+    pub(super) fn open_section(&mut self, name: &str) -> &mut Keys {
+        self.open_made_as(name, Keys::default)
     }
 
-    /// The keys of a section, which is made when it is not there. What stands before all headers comes first.
-    pub(super) fn open_section(&mut self, name: &str) -> &mut Keys<String> {
+    /// As [`State::open_section`]; what is appended to one that is made here is read from `text`.
+    pub(super) fn open_read_section(&mut self, name: &str, text: &Arc<String>) -> &mut Keys {
+        self.open_made_as(name, || Keys::of(Arc::clone(text)))
+    }
+
+    fn open_made_as(&mut self, name: &str, make: impl FnOnce() -> Keys) -> &mut Keys {
         if !self.sections.contains_key(name) {
             let place = if name.is_empty() { 0 } else { self.sections.len() };
-            self.sections.shift_insert(place, name.to_owned(), Arc::default());
+            self.sections.shift_insert(place, name.to_owned(), Arc::new(make()));
         }
         Arc::make_mut(&mut self.sections[name])
     }
@@ -168,7 +160,7 @@ pub(super) struct Undo {
     key: String,
     had_section: bool,
     /// Its place among the keys of its section, and its value.
-    old: Option<(usize, String)>,
+    old: Option<(usize, Arc<str>)>,
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ pub(super) fn state_at(disk: &dyn Disk, directory: &Path, stamp: &Stamp) -> Opti
         .iter()
         .chain(&places)
         .find_map(|place| disk.read(place, u64::MAX).ok())?;
-    Segment::parse(&bytes)
+    Segment::parse(bytes)
         .ok()
         .filter(|segment| segment.lives)?
         .state_at(stamp.seq)
@@ -171,7 +171,8 @@ fn read_all(disk: &dyn Disk, directory: &Path) -> Result<Option<Vec<Found>>, Sta
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failure("read", &path, true)(error)),
         };
-        let segment = match Segment::parse(&bytes) {
+        let size = bytes.len() as u64;
+        let segment = match Segment::parse(bytes) {
             Ok(segment) => segment,
             Err(NoSegment::NoHeader) => Segment::default(),
             Err(NoSegment::Newer(version)) => {
@@ -182,7 +183,6 @@ fn read_all(disk: &dyn Disk, directory: &Path) -> Result<Option<Vec<Found>>, Sta
                 });
             }
         };
-        let size = bytes.len() as u64;
         found.push(Found { name, size, segment });
     }
     Ok(Some(found))

@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use super::crc::crc32c;
-use super::event::Change;
 use super::model::State;
 use super::record::{Item, Lines, Record, read_line};
 use super::snapshot::{self, Snapshot, line_length};
@@ -50,15 +49,15 @@ pub(super) enum NoSegment {
 }
 
 impl Segment {
-    /// Reads the content of a segment.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, NoSegment> {
-        let mut at = line_length(bytes);
-        let (nonce, mut segment) = read_header(&bytes[..at])?;
-        let snapshot = Snapshot::read(nonce, segment.at, &bytes[at..]);
-        at += snapshot.length;
-        (segment.snapshot, segment.lives) = (snapshot.state, snapshot.is_whole);
+    /// Reads the content of a segment. The state keeps of it what it needs: nothing of the snapshot is copied.
+    pub(super) fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, NoSegment> {
+        let bytes = bytes.into();
+        let header = line_length(&bytes);
+        let (nonce, mut segment) = read_header(&bytes[..header])?;
+        let snapshot = Snapshot::read(nonce, segment.at, &bytes, header);
+        let mut at = snapshot.end;
         let mut last = segment.at;
-        while segment.lives && at < bytes.len() {
+        while snapshot.is_whole && at < bytes.len() {
             let line = &bytes[at..at + line_length(&bytes[at..])];
             let Some(record) = read_line(nonce, line).filter(|record| record.seq > last) else {
                 break;
@@ -67,7 +66,10 @@ impl Segment {
             segment.records.push(record);
             at += line.len();
         }
-        segment.look_behind(nonce, bytes, at, last);
+        segment.look_behind(nonce, &bytes, at, last);
+        if let Some(state) = snapshot.into_state(bytes) {
+            (segment.snapshot, segment.lives) = (state, true);
+        }
         Ok(segment)
     }
 
@@ -161,11 +163,6 @@ fn checked_header(text: &str) -> Option<(u32, Segment)> {
 fn apply(state: &mut State, records: impl IntoIterator<Item = Record>) {
     for item in records.into_iter().flat_map(|record| record.items) {
         match item {
-            Item::Change(Change {
-                section,
-                key,
-                value: Some(value),
-            }) => state.put(&section, key, value),
             Item::Change(change) => state.apply(&change),
             Item::Section(name) => {
                 state.open_section(&name);
@@ -185,11 +182,9 @@ mod tests {
     fn state(phases: usize) -> State {
         let mut state = State::default();
         state.open_section("empty");
-        state.open_section("metadata").insert("version".into(), "3.2.0".into());
+        state.set("metadata", "version", "3.2.0");
         for phase in 0..phases {
-            state
-                .open_section("phases")
-                .insert(format!("p{phase}"), "pending".into());
+            state.set("phases", &format!("p{phase}"), "pending");
         }
         state
     }
@@ -273,7 +268,7 @@ mod tests {
         let damaged = text.find(" 43 7 completed").unwrap() + 5;
         let mut bytes = text.into_bytes();
         bytes[damaged] = 0;
-        let segment = Segment::parse(&bytes).unwrap();
+        let segment = Segment::parse(bytes.as_slice()).unwrap();
         assert_eq!(segment.last_seq(), 42);
         assert_eq!(segment.behind_damage.len(), 1);
         assert_eq!(segment.behind_damage[0].seq, 44);
@@ -286,7 +281,7 @@ mod tests {
         let damaged = text.find("[phases]p50=").unwrap();
         let mut bytes = text.into_bytes();
         bytes[damaged] = b'x';
-        let segment = Segment::parse(&bytes).unwrap();
+        let segment = Segment::parse(bytes.as_slice()).unwrap();
         assert!(!segment.lives);
         assert_eq!(
             segment.behind_damage.iter().filter(|record| record.completes()).count(),
@@ -321,10 +316,10 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Segment::parse(&bytes);
+            let _ = Segment::parse(bytes.as_slice());
             let mut text = segment().into_bytes();
             text.extend(bytes);
-            let _ = Segment::parse(&text);
+            let _ = Segment::parse(text);
         }
     }
 }

@@ -4,9 +4,11 @@
 //! apart on all processors, and put together in order.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, Builder, Scope};
 
+use super::keys::Text;
 use super::model::State;
 use super::record::{Checked, Lines, Part, check_line};
 
@@ -22,11 +24,14 @@ const AHEAD: usize = 1;
 /// A snapshot as far as it could be read. Of one that is not whole nothing counts.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    pub(super) state: State,
-    /// How many bytes were read: whole lines, up to the first that belongs to no snapshot.
-    pub(super) length: usize,
+    sections: Sections,
+    /// Where it ends, in bytes of the segment: behind its whole lines, before the first that belongs to no snapshot.
+    pub(super) end: usize,
     pub(super) is_whole: bool,
 }
+
+/// What stands in each section, in order; a name may come more than once.
+type Sections = Vec<(String, Vec<(Text, Text)>)>;
 
 /// Adds a snapshot of the state after the transition `at` to the lines.
 pub(super) fn write(lines: &mut Lines, at: u64, state: &State) {
@@ -58,12 +63,12 @@ pub(super) fn line_length(bytes: &[u8]) -> usize {
 }
 
 impl Snapshot {
-    /// Reads the snapshot of the state after the transition `at` that the bytes begin with.
-    pub(super) fn read(nonce: u32, at: u64, bytes: &[u8]) -> Snapshot {
-        let pieces = pieces(bytes);
-        let reader = Reader { nonce, at };
+    /// Reads the snapshot of the state after the transition `at` that begins at a byte of a segment.
+    pub(super) fn read(nonce: u32, at: u64, segment: &[u8], start: usize) -> Snapshot {
+        let pieces = pieces(&segment[start..]);
+        let reader = Reader { nonce, at, segment };
         if pieces.len() < 2 {
-            return reader.put_together(bytes, pieces.iter().map(|piece| reader.take_apart(piece)));
+            return reader.put_together(start, pieces.iter().map(|piece| reader.take_apart(piece)));
         }
         thread::scope(|scope| {
             let helpers = thread::available_parallelism().map_or(1, usize::from);
@@ -79,8 +84,23 @@ impl Snapshot {
                     .and_then(|parts| parts.recv().ok());
                 helped.unwrap_or_else(|| reader.take_apart(piece))
             });
-            reader.put_together(bytes, in_order)
+            reader.put_together(start, in_order)
         })
+    }
+
+    /// The state, when it is whole. `segment` is what it was read from.
+    pub(super) fn into_state(self, mut segment: Vec<u8>) -> Option<State> {
+        if !self.is_whole {
+            return None;
+        }
+        segment.truncate(self.end);
+        segment.shrink_to_fit();
+        let read = Arc::new(String::from_utf8(segment).ok()?);
+        let mut state = State::default();
+        for (section, entries) in self.sections {
+            state.open_read_section(&section, &read).append_read(entries);
+        }
+        Some(state)
     }
 }
 
@@ -97,14 +117,10 @@ fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// Keys with their values.
-type Entries = Vec<(String, String)>;
-
 /// Lines of a snapshot, taken apart.
 #[derive(Default)]
-struct Parts<'a> {
-    /// What stands in each section, in order.
-    sections: Vec<(Cow<'a, str>, Entries)>,
+struct Parts {
+    sections: Sections,
     /// How many bytes the lines are.
     length: usize,
     /// Whether that is all there was.
@@ -112,19 +128,23 @@ struct Parts<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Reader {
+struct Reader<'a> {
     nonce: u32,
     at: u64,
+    segment: &'a [u8],
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// A thread that takes the pieces of its share apart, one after the other; `None` when the system gives none. It ends when
     /// nobody wants more of them.
-    fn help<'scope, 'a: 'scope>(
+    fn help<'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
         share: impl Iterator<Item = &'a [u8]> + Send + 'scope,
-    ) -> Option<Receiver<Parts<'a>>> {
+    ) -> Option<Receiver<Parts>>
+    where
+        'a: 'scope,
+    {
         let (sender, parts) = sync_channel(AHEAD);
         let work = move || {
             for piece in share {
@@ -137,17 +157,17 @@ impl Reader {
     }
 
     /// A line that is whole and was written for this snapshot.
-    fn line(self, bytes: &[u8]) -> Option<Checked<'_>> {
+    fn line(self, bytes: &'a [u8]) -> Option<Checked<'a>> {
         check_line(self.nonce, bytes).filter(|line| line.seq == self.at)
     }
 
-    fn take_apart(self, piece: &[u8]) -> Parts<'_> {
+    fn take_apart(self, piece: &'a [u8]) -> Parts {
         let mut parts = Parts::default();
         while parts.length < piece.len() {
             let rest = &piece[parts.length..];
             let bytes = &rest[..line_length(rest)];
             let line = self.line(bytes).filter(|line| line.verb == VERB);
-            if line.and_then(|line| parts.take(line)).is_none() {
+            if line.and_then(|line| self.take(line, &mut parts.sections)).is_none() {
                 return parts;
             }
             parts.length += bytes.len();
@@ -156,43 +176,53 @@ impl Reader {
         parts
     }
 
-    fn put_together<'a>(self, bytes: &[u8], pieces: impl Iterator<Item = Parts<'a>>) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+    /// Takes a line in; `None` when something in it is no key with a value and no section.
+    fn take(self, line: Checked<'a>, sections: &mut Sections) -> Option<()> {
+        for part in line.parts() {
+            let Part { section, key, value } = part?;
+            if sections.last().is_none_or(|(last, _)| *last != section) {
+                sections.push((section.into_owned(), Vec::with_capacity(KEYS_A_LINE)));
+            }
+            if let Some(key) = key {
+                let (_, entries) = sections.last_mut()?;
+                entries.push((self.text(key), self.text(value?)));
+            }
+        }
+        Some(())
+    }
+
+    /// A text that stands in the segment as it is, by its place there.
+    fn text(self, text: Cow<'a, str>) -> Text {
+        if let Cow::Borrowed(part) = text {
+            let start = part.as_ptr().addr().checked_sub(self.segment.as_ptr().addr());
+            if let (Some(Ok(start)), Ok(length)) = (start.map(u32::try_from), u32::try_from(part.len())) {
+                return Text::Read(start, length);
+            }
+        }
+        Text::Own(text.into())
+    }
+
+    fn put_together(self, start: usize, pieces: impl Iterator<Item = Parts>) -> Snapshot {
+        let mut snapshot = Snapshot {
+            end: start,
+            ..Snapshot::default()
+        };
         let mut count = 0;
         for parts in pieces {
-            for (section, entries) in parts.sections {
-                count += entries.len();
-                snapshot.state.open_section(&section).extend(entries);
-            }
-            snapshot.length += parts.length;
+            count += parts.sections.iter().map(|(_, entries)| entries.len()).sum::<usize>();
+            snapshot.sections.extend(parts.sections);
+            snapshot.end += parts.length;
             if !parts.is_all {
-                let rest = &bytes[snapshot.length..];
+                let rest = &self.segment[snapshot.end..];
                 let end = &rest[..line_length(rest)];
                 if self.line(end).is_some_and(|line| says_that_it_was_all(line, count)) {
-                    snapshot.length += end.len();
+                    snapshot.end += end.len();
                     snapshot.is_whole = true;
                 }
                 break;
             }
         }
         snapshot
-    }
-}
-
-impl<'a> Parts<'a> {
-    /// Takes a line in; `None` when something in it is no key with a value and no section.
-    fn take(&mut self, line: Checked<'a>) -> Option<()> {
-        for part in line.parts() {
-            let Part { section, key, value } = part?;
-            if self.sections.last().is_none_or(|(last, _)| *last != section) {
-                self.sections.push((section, Vec::with_capacity(KEYS_A_LINE)));
-            }
-            if let Some(key) = key {
-                let (_, entries) = self.sections.last_mut()?;
-                entries.push((key.into_owned(), value?.into_owned()));
-            }
-        }
-        Some(())
     }
 }
 
@@ -214,10 +244,8 @@ mod tests {
         state.open_section("empty");
         for phase in 0..phases {
             let name = format!("p{phase}");
-            state.open_section("phases").insert(name.clone(), "pending".into());
-            state
-                .open_section(if phase % 3 == 0 { "" } else { "odd = names\t[" })
-                .insert(name, "\\\n".into());
+            state.set("phases", &name, "pending");
+            state.set(if phase % 3 == 0 { "" } else { "odd = names\t[" }, &name, "\\\n");
         }
         state
     }
@@ -235,9 +263,10 @@ mod tests {
             let text = text(&state);
             for behind in ["", "d5bf15ca 42 7 started\n", "snapend", "\0\0\0"] {
                 let bytes = [text.as_bytes(), behind.as_bytes()].concat();
-                let read = Snapshot::read(NONCE, 41, &bytes);
-                assert!(read.is_whole && read.length == text.len(), "{phases} {behind}");
-                assert_eq!(read.state, state);
+                let read = Snapshot::read(NONCE, 41, &bytes, 0);
+                assert!(read.is_whole && read.end == text.len(), "{phases} {behind}");
+                let read = read.into_state(bytes).unwrap();
+                assert_eq!(read, state);
                 let order = |state: &State| -> Vec<String> {
                     let keys = |name: &str| state.section(name).map(|(key, _)| key.to_owned()).collect::<Vec<_>>();
                     state
@@ -245,7 +274,7 @@ mod tests {
                         .flat_map(|name| [vec![name.to_owned()], keys(name)].concat())
                         .collect()
                 };
-                assert_eq!(order(&read.state), order(&state));
+                assert_eq!(order(&read), order(&state));
             }
         }
         assert!(pieces(text(&state(400)).as_bytes()).len() > 5);
@@ -257,9 +286,9 @@ mod tests {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         assert!(lines.len() > 5);
         for cut in (0..text.len()).step_by(101).chain([text.len() - 1]) {
-            let read = Snapshot::read(NONCE, 41, &text.as_bytes()[..cut]);
+            let read = Snapshot::read(NONCE, 41, &text.as_bytes()[..cut], 0);
             let whole_lines = text[..cut].rfind('\n').map_or(0, |end| end + 1);
-            assert!(!read.is_whole && read.length == whole_lines, "{cut}: {}", read.length);
+            assert!(!read.is_whole && read.end == whole_lines, "{cut}: {}", read.end);
         }
         for missing in 0..lines.len() {
             let rest: String = lines
@@ -268,11 +297,11 @@ mod tests {
                 .filter(|(at, _)| *at != missing)
                 .map(|(_, line)| *line)
                 .collect();
-            let read = Snapshot::read(NONCE, 41, rest.as_bytes());
+            let read = Snapshot::read(NONCE, 41, rest.as_bytes(), 0);
             // A section without keys is missed by nobody.
             assert_eq!(read.is_whole, lines[missing].contains("[empty]"), "{missing}");
         }
-        assert!(!Snapshot::read(NONCE, 42, text.as_bytes()).is_whole);
-        assert!(!Snapshot::read(NONCE + 1, 41, text.as_bytes()).is_whole);
+        assert!(!Snapshot::read(NONCE, 42, text.as_bytes(), 0).is_whole);
+        assert!(!Snapshot::read(NONCE + 1, 41, text.as_bytes(), 0).is_whole);
     }
 }
