@@ -6,8 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crc32c::crc32c_append;
+
 use super::check;
-use super::crc::crc32c;
 use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, failure, parent, unreadable};
 use super::error::StateError;
 use super::event::Change;
@@ -180,7 +181,10 @@ pub fn announce(state_file: &Path, verb: &str, changes: &[Change]) -> Result<(),
     changes.iter().for_each(|change| lines.change(change));
     lines.end();
     let text = lines.into_text();
-    let path = directory.join(format!("{now:013}-{:08x}", crc32c(RealDisk.nonce(), text.as_bytes())));
+    let path = directory.join(format!(
+        "{now:013}-{:08x}",
+        crc32c_append(RealDisk.nonce(), text.as_bytes())
+    ));
     let mut word = RealDisk
         .create(&path, Some(&file))
         .map_err(failure("create", &path, true))?;

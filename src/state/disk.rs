@@ -28,6 +28,10 @@ pub(super) const SIZE_LIMIT: u64 = 64 << 20;
 pub(super) trait Disk: fmt::Debug + Send + Sync {
     /// The content of a regular file that is at most `limit` bytes long (else the error is `FileTooLarge`).
     fn read(&self, file: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    /// Shows what [`Disk::read`] returns a piece at a time, and keeps nothing. After an error it has not shown all.
+    fn go_through(&self, file: &Path, limit: u64, show: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.read(file, limit).map(|bytes| show(&bytes))
+    }
     /// The names in a directory, in no order.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
     /// What can be said of a file without reading it.

@@ -33,31 +33,32 @@ pub(super) fn read_at(
     called: &Path,
     private_directory: &Path,
 ) -> Result<State, StateError> {
-    let mut recovered = recovery::recover(disk, private_directory)?;
+    let recovered = recovery::recover(disk, private_directory)?;
+    let joined_to = |state: &mut State| {
+        let joined = recovered.joined_changes(state);
+        joined.iter().for_each(|change| state.apply(change));
+    };
+    let noted = || shown::noted(disk, private_directory, recovered.stamp.as_ref()?);
+    if let Some(state) = &recovered.state
+        && recovered.joined.is_empty()
+        && noted().is_some_and(|noted| noted.is_in(disk, file))
+    {
+        return Ok(state.clone());
+    }
     let bytes = disk
         .read(file, SIZE_LIMIT)
         .map_err(|error| unreadable(disk, file, called, error));
-    let Some(mut state) = recovered.state.take() else {
+    let Some(mut state) = recovered.state.clone() else {
         let mut state = page::import(&bytes?, called)?;
-        recovered
-            .joined_changes(&state)
-            .iter()
-            .for_each(|change| state.apply(change));
+        joined_to(&mut state);
         return Ok(state);
     };
-    recovered
-        .joined_changes(&state)
-        .iter()
-        .for_each(|change| state.apply(change));
+    joined_to(&mut state);
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let is_noted = |stamp| shown::fits(disk, private_directory, stamp, &bytes);
-    if recovered.joined.is_empty() && recovered.stamp.as_ref().is_some_and(is_noted) {
-        return Ok(state);
-    }
     match page::judge(&bytes, called) {
         Page::Wrong(error) => return Err(error.or_remove_the_file()),
         page => {

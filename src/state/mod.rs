@@ -13,7 +13,6 @@
 
 mod by_hand;
 mod check;
-mod crc;
 mod disk;
 mod document;
 mod error;

@@ -2,13 +2,14 @@
 //!
 //! `crc seq unix_ms verb TAB item TAB item …`. An item is `[section]key=value`, `-[section]key` for a key that goes,
 //! or `[section]` for a section without keys. Backslash, tab, line feed and carriage return are written `\\`, `\t`,
-//! `\n` and `\r`, so that a transition is one line and `grep '\[phases\]train='` finds its way. The checksum covers the
+//! `\n` and `\r`, so that a transition is one line and `grep '\[phases\]train='` finds its way. The checksum (CRC-32C, RFC 3720 section 12.1) covers the
 //! line behind it and is seeded with the segment's nonce: a stale block of another file is never taken for a line.
 
 use std::borrow::Cow;
 use std::str::Split;
 
-use super::crc::crc32c;
+use crc32c::crc32c_append;
+
 use super::event::Change;
 
 /// A transition that stands in the journal.
@@ -93,7 +94,7 @@ impl Lines {
     }
 
     pub(super) fn end(&mut self) {
-        let sum = crc32c(self.nonce, &self.text.as_bytes()[self.start + CHECKSUM_WIDTH..]);
+        let sum = crc32c_append(self.nonce, &self.text.as_bytes()[self.start + CHECKSUM_WIDTH..]);
         let digits = self.start..self.start + CHECKSUM_WIDTH - 1;
         self.text.replace_range(digits, &format!("{sum:08x}"));
         self.text.push('\n');
@@ -156,7 +157,7 @@ pub(super) fn check_line(nonce: u32, line: &[u8]) -> Option<Checked<'_>> {
     let body = line.strip_suffix(b"\n")?;
     let (sum, rest) = body.split_at_checked(CHECKSUM_WIDTH)?;
     let sum = std::str::from_utf8(sum).ok()?.strip_suffix(' ')?;
-    if u32::from_str_radix(sum, 16).ok()? != crc32c(nonce, rest) {
+    if u32::from_str_radix(sum, 16).ok()? != crc32c_append(nonce, rest) {
         return None;
     }
     let mut fields = std::str::from_utf8(rest).ok()?.split('\t');

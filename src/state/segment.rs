@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::crc::crc32c;
+use crc32c::crc32c_append;
+
 use super::model::State;
 use super::record::{Item, Lines, Record, read_line};
 use super::snapshot::{self, Snapshot, line_length};
@@ -121,7 +122,7 @@ pub(super) fn beginning(nonce: u32, at: u64, seen: &[Seen], state: &State) -> St
     let header = format!("{MAGIC}{VERSION} nonce={nonce:08x} at={at} seen={}", seen.join(","));
     let mut lines = Lines::new(nonce);
     snapshot::write(&mut lines, at, state);
-    let sum = crc32c(nonce, header.as_bytes());
+    let sum = crc32c_append(nonce, header.as_bytes());
     format!("{header} crc={sum:08x}\n{}", lines.into_text())
 }
 
@@ -144,7 +145,7 @@ fn checked_header(text: &str) -> Option<(u32, Segment)> {
         fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
     };
     let nonce = u32::from_str_radix(field("nonce")?, 16).ok()?;
-    if u32::from_str_radix(sum, 16).ok()? != crc32c(nonce, covered.as_bytes()) {
+    if u32::from_str_radix(sum, 16).ok()? != crc32c_append(nonce, covered.as_bytes()) {
         return None;
     }
     let seen = field("seen")?.split(',').filter(|part| !part.is_empty()).map(|part| {

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::disk::Disk;
+use super::disk::{Disk, SIZE_LIMIT};
 use super::recovery::Stamp;
 
 const FILE: &str = "shown";
@@ -15,34 +15,68 @@ const LONGEST: u64 = 300;
 /// A shorter text is read faster than it is worth a note. Tests note every one.
 const SHORTEST_TEXT: usize = if cfg!(test) { 1 } else { 1 << 20 };
 
+/// A text of which it is noted what it says, without the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Noted {
+    length: u64,
+    hash: blake3::Hash,
+}
+
+impl Noted {
+    fn of(text: &[u8]) -> Noted {
+        Noted {
+            length: text.len() as u64,
+            hash: blake3::hash(text),
+        }
+    }
+
+    /// Whether this is the text.
+    pub(super) fn is(&self, text: &[u8]) -> bool {
+        self.length == text.len() as u64 && *self == Noted::of(text)
+    }
+
+    /// Whether the file holds the text. It is gone through a piece at a time, and not kept.
+    pub(super) fn is_in(&self, disk: &dyn Disk, file: &Path) -> bool {
+        let (mut length, mut hasher) = (0, blake3::Hasher::new());
+        let read = disk.go_through(file, SIZE_LIMIT, &mut |piece| {
+            length += piece.len() as u64;
+            hasher.update(piece);
+        });
+        read.is_ok() && (length, hasher.finalize()) == (self.length, self.hash)
+    }
+}
+
 /// Notes that the text was made from the state at `stamp`, if the text says so, too.
 pub(super) fn note(disk: &dyn Disk, directory: &Path, stamp: &Stamp, text: &[u8]) {
     let mark = format!("journal={stamp}\n");
     let is_marked = || text.windows(mark.len()).any(|part| part == mark.as_bytes());
-    if text.len() < SHORTEST_TEXT || fits(disk, directory, stamp, text) || !is_marked() {
+    if text.len() < SHORTEST_TEXT || !is_marked() {
+        return;
+    }
+    let new = Noted::of(text);
+    if noted(disk, directory, stamp).as_ref() == Some(&new) {
         return;
     }
     let file = directory.join(FILE);
     let _ = disk.remove(&file);
     if let Ok(mut file) = disk.create(&file, None) {
-        let _ = file.append(line(stamp, text).as_bytes());
+        let line = format!("{stamp} {} {}\n", new.length, new.hash.to_hex());
+        let _ = file.append(line.as_bytes());
     }
 }
 
-/// Whether it is noted that the text was made from the state at `stamp`.
-pub(super) fn fits(disk: &dyn Disk, directory: &Path, stamp: &Stamp, text: &[u8]) -> bool {
-    text.len() >= SHORTEST_TEXT
-        && disk
-            .read(&directory.join(FILE), LONGEST)
-            .is_ok_and(|noted| noted.starts_with(head(stamp, text).as_bytes()) && noted == line(stamp, text).as_bytes())
-}
-
-fn head(stamp: &Stamp, text: &[u8]) -> String {
-    format!("{stamp} {} ", text.len())
-}
-
-fn line(stamp: &Stamp, text: &[u8]) -> String {
-    format!("{}{}\n", head(stamp, text), blake3::hash(text).to_hex())
+/// The text that was made from the state at `stamp`, if there is a note of it.
+pub(super) fn noted(disk: &dyn Disk, directory: &Path, stamp: &Stamp) -> Option<Noted> {
+    let line = disk.read(&directory.join(FILE), LONGEST).ok()?;
+    let mut words = std::str::from_utf8(&line).ok()?.strip_suffix('\n')?.split(' ');
+    let is_of_it = words.next()?.parse() == Ok(stamp.clone());
+    let length = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|length| *length >= SHORTEST_TEXT as u64)?;
+    let hash = blake3::Hash::from_hex(words.next()?).ok()?;
+    is_of_it.then_some(Noted { length, hash })
 }
 
 #[cfg(test)]
@@ -57,7 +91,17 @@ mod tests {
         let home = TempDir::new().unwrap();
         let stamp = |text: &str| text.parse::<Stamp>().unwrap();
         let (one, other) = (stamp("j-00000001-0a0b0c0d@7"), stamp("j-00000001-0a0b0c0d@8"));
-        let fits = |stamp: &Stamp, text: &str| fits(&RealDisk, home.path(), stamp, text.as_bytes());
+        let fits = |stamp: &Stamp, text: &str| {
+            let noted = noted(&RealDisk, home.path(), stamp);
+            let file = home.path().join("text");
+            std::fs::write(&file, text).unwrap();
+            let is = |noted: &Noted| noted.is(text.as_bytes());
+            assert_eq!(
+                noted.as_ref().map(|noted| noted.is_in(&RealDisk, &file)),
+                noted.as_ref().map(is)
+            );
+            noted.as_ref().is_some_and(is)
+        };
         let text = |stamp: &Stamp, value: &str| format!("journal={stamp}\na={value}\n");
         let (first, second) = (text(&one, "1"), text(&other, "1"));
         assert!(!fits(&one, &first));

@@ -207,6 +207,9 @@ impl Store {
             if !self.take_in(patience)? || !self.stale {
                 return Ok(());
             }
+            if !self.view.load().map_err(failure("read", &self.shown, true))? {
+                continue;
+            }
             let begun = self.disk.clock();
             let synced = self.journal.sync(&self.state);
             self.notes.extend(self.journal.take_notes());

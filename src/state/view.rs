@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::crc::crc32c;
+use crc32c::{crc32c, crc32c_append};
+
 use super::disk::{self, Disk, Mark, SIZE_LIMIT, failure, parent, unreadable};
 use super::error::StateError;
 use super::page::{self, Page};
+use super::shown::Noted;
 
 /// How long a file may look half saved, or not be there, before it is believed to be so.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -87,6 +89,8 @@ pub(super) struct View {
     shown: PathBuf,
     directory: PathBuf,
     known: Option<Vec<u8>>,
+    /// What is known, in place of the text itself.
+    noted: Option<Noted>,
     /// Whether it is known that there is no file.
     absent: bool,
     mark: Option<Mark>,
@@ -130,6 +134,7 @@ impl View {
             shown,
             directory,
             known: None,
+            noted: None,
             absent: false,
             mark: None,
             sure: false,
@@ -161,7 +166,12 @@ impl View {
         self.not_before = self.disk.clock() + time;
     }
 
-    /// The content that was taken in or written last.
+    /// Whether nothing has been taken in or written yet, or nothing was in it.
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.known().is_empty() && self.noted.is_none()
+    }
+
+    /// The content that was taken in or written last; nothing before [`View::load`], when it is only noted.
     pub(super) fn known(&self) -> &[u8] {
         self.known.as_deref().unwrap_or_default()
     }
@@ -170,6 +180,7 @@ impl View {
     pub(super) fn set_known(&mut self, bytes: Option<Vec<u8>>) {
         self.absent = bytes.is_none();
         self.known = bytes;
+        self.noted = None;
         self.mark = None;
         self.sure = false;
         self.unclear = None;
@@ -178,11 +189,45 @@ impl View {
     /// Takes note of what was read after this mark was made of it.
     pub(super) fn set_read(&mut self, bytes: Vec<u8>, mark: Option<Mark>) {
         self.set_known(Some(bytes));
+        self.set_mark(mark);
+    }
+
+    /// As [`View::set_read`], without the text.
+    pub(super) fn set_noted(&mut self, noted: Noted, mark: Option<Mark>) {
+        self.set_known(None);
+        self.absent = false;
+        self.noted = Some(noted);
+        self.set_mark(mark);
+    }
+
+    fn set_mark(&mut self, mark: Option<Mark>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let is_settled =
             |mark: &Mark| i128::try_from(now.as_nanos()).unwrap_or(0) - mark.changed.0 > GRAIN.as_nanos() as i128;
         self.mark = mark.filter(is_settled);
         self.sure = self.mark.is_some();
+    }
+
+    /// Reads the text that is only noted. Returns whether it is known now; if not, somebody has saved meanwhile, and the next
+    /// look sees it.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(super) fn load(&mut self) -> io::Result<bool> {
+        let Some(noted) = &self.noted else { return Ok(true) };
+        let bytes = match self.disk.read(&self.file, SIZE_LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let is_known = noted.is(&bytes);
+        if is_known {
+            (self.known, self.noted) = (Some(bytes), None);
+        } else {
+            self.sure = false;
+            self.mark = None;
+        }
+        Ok(is_known)
     }
 
     /// Spares the first look to judge a content that somebody has judged already.
@@ -247,7 +292,14 @@ impl View {
                 error => return Err(error),
             },
         };
-        if mark.is_some() && self.known.as_ref().is_some_and(|known| *known == bytes) {
+        let is_known = match &self.noted {
+            Some(noted) => noted.is(&bytes),
+            None => self.known.as_ref().is_some_and(|known| *known == bytes),
+        };
+        if mark.is_some() && is_known {
+            if self.noted.take().is_some() {
+                self.known = Some(bytes);
+            }
             self.sure = !is_new && self.mark == mark;
             self.mark = mark;
             self.unclear = None;
@@ -327,7 +379,7 @@ impl View {
     }
 
     fn replace(&mut self, text: &str, expected: Option<&[u8]>, begun: Duration) -> io::Result<Installed> {
-        let sum = crc32c(0, expected.unwrap_or_default());
+        let sum = crc32c(expected.unwrap_or_default());
         let beside = self.fresh_name(sum);
         let mut file = self.disk.create(&beside, Some(&self.file))?;
         let written = file.append(text.as_bytes()).and_then(|()| file.sync());
@@ -396,14 +448,21 @@ impl View {
             if kept.mark.as_ref() == Some(&mark) {
                 continue;
             }
-            let Ok(bytes) = self.disk.read(&kept.path, SIZE_LIMIT) else {
+            let mut sum = 0;
+            let read = self
+                .disk
+                .go_through(&kept.path, SIZE_LIMIT, &mut |piece| sum = crc32c_append(sum, piece));
+            if read.is_err() {
                 continue;
-            };
-            let sum = crc32c(0, &bytes);
+            }
             if sum == kept.sum {
                 kept.mark = Some(mark);
                 continue;
             }
+            let Ok(bytes) = self.disk.read(&kept.path, SIZE_LIMIT) else {
+                continue;
+            };
+            let sum = crc32c(&bytes);
             let page = page::judge(&bytes, &self.shown);
             if matches!(page, Page::Whole(_) | Page::Loose(_)) {
                 kept.sum = sum;

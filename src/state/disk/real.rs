@@ -1,10 +1,11 @@
 //! The disk that there is.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FallocateFlags, OFlags, RenameFlags, fallocate, renameat_with};
@@ -15,28 +16,100 @@ use super::{Appending, Disk, Mark, failure, parent};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// How much of a file is read at a time when it is not to be kept, in bytes.
+const PIECE: usize = 256 << 10;
+/// A file of at least so many bytes is read by several threads. Tests do so with small ones.
+const LARGE: usize = if cfg!(test) { 1 << 10 } else { 4 << 20 };
+
 /// The files of this machine.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::state) struct RealDisk;
 
+/// A regular file, and its size in bytes.
+fn open(file: &Path) -> io::Result<(File, u64)> {
+    let metadata = fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    // Should a pipe have come in its place meanwhile, opening it must not wait for a writer.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    Ok((opened, metadata.len()))
+}
+
+/// The first `size` bytes of a file, read by all processors: most of the time goes into memory that is touched for the first
+/// time. Fewer, when the file has shrunk.
+fn read_side_by_side(file: &File, size: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size];
+    let share = size.div_ceil(thread::available_parallelism().map_or(1, usize::from));
+    let lengths = thread::scope(|scope| {
+        let read = |(part, memory)| read_at(file, (part * share) as u64, memory);
+        let mut shares = bytes.chunks_mut(share).enumerate();
+        let own = shares.next();
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || read(share))).collect();
+        let own = own.map(read);
+        let others = others.into_iter().map(|reader| {
+            let read = reader.join();
+            read.unwrap_or_else(|_| Err(io::Error::other("a thread that read it panicked")))
+        });
+        own.into_iter().chain(others).collect::<io::Result<Vec<_>>>()
+    })?;
+    let whole = lengths.iter().take_while(|length| **length == share).count();
+    bytes.truncate(whole * share + lengths.get(whole).copied().unwrap_or(0));
+    Ok(bytes)
+}
+
+/// Fills memory with what stands at a place in a file, and returns how much there was.
+fn read_at(file: &File, at: u64, memory: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < memory.len() {
+        match file.read_at(&mut memory[done..], at + done as u64) {
+            Ok(0) => break,
+            Ok(length) => done += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 impl Disk for RealDisk {
     fn read(&self, file: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let metadata = fs::metadata(file)?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+        let (mut opened, size) = open(file)?;
+        let size = usize::try_from(size.min(limit)).unwrap_or(0);
+        let mut bytes = Vec::new();
+        if size >= LARGE {
+            bytes = read_side_by_side(&opened, size)?;
+            opened.seek(SeekFrom::Start(bytes.len() as u64))?;
+        } else {
+            bytes.reserve(size + 1);
         }
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        // Should a pipe have come in its place meanwhile, opening it must not wait for a writer.
-        let flags = OFlags::NONBLOCK.bits() as i32;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0) + 1);
-        opened.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        // It may have grown since.
+        let left = limit.saturating_add(1).saturating_sub(bytes.len() as u64);
+        opened.take(left).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(bytes)
+    }
+
+    // Memory that is used again costs nothing.
+    fn go_through(&self, file: &Path, limit: u64, show: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let (opened, _) = open(file)?;
+        let mut rest = opened.take(limit.saturating_add(1));
+        let mut piece = vec![0; PIECE];
+        loop {
+            match rest.read(&mut piece) {
+                Ok(0) if rest.limit() == 0 => return Err(io::ErrorKind::FileTooLarge.into()),
+                Ok(0) => return Ok(()),
+                Ok(length) => show(&piece[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -399,6 +472,45 @@ mod tests {
         assert!(ask(&path("pipe")).to_string().contains("no regular file"));
         fs::write(path("big"), "01234567890").unwrap();
         assert_eq!(ask(&path("big")).kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_file_of_any_length_is_read_as_it_is_and_gone_through_likewise() {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join("file");
+        for length in [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE + 7, PIECE, 2 * PIECE + 1] {
+            let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            fs::write(&file, &bytes).unwrap();
+            let limit = length as u64;
+            assert!(RealDisk.read(&file, limit).unwrap() == bytes, "{length}");
+            let mut shown = Vec::new();
+            let gone_through = RealDisk.go_through(&file, limit, &mut |piece| shown.extend_from_slice(piece));
+            assert!(gone_through.is_ok() && shown == bytes, "{length}");
+            if let Some(less) = limit.checked_sub(1) {
+                assert_eq!(
+                    RealDisk.read(&file, less).unwrap_err().kind(),
+                    io::ErrorKind::FileTooLarge
+                );
+                let gone_through = RealDisk.go_through(&file, less, &mut |_| {});
+                assert_eq!(
+                    gone_through.unwrap_err().kind(),
+                    io::ErrorKind::FileTooLarge,
+                    "{length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_shrinks_while_it_is_read_there_is_what_there_is() {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join("file");
+        fs::write(&file, "0123456789").unwrap();
+        let opened = File::open(&file).unwrap();
+        for size in 1..30 {
+            let read = read_side_by_side(&opened, size).unwrap();
+            assert_eq!(read, &b"0123456789"[..size.min(10)], "{size}");
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::super::lock::{Doubt, Lock};
 use super::super::look::{places, read_at};
 use super::super::model::State;
 use super::super::page::{self, Page};
-use super::super::recovery::{self, Recovered, Stamp};
-use super::super::shown;
+use super::super::recovery::{self, Recovered};
+use super::super::shown::{self, Noted};
 use super::super::view::{Patience, View};
 use super::Store;
 use super::committing::check_event;
@@ -24,6 +24,8 @@ enum Found {
     Imported(Vec<u8>),
     /// It says the same as the journal.
     Same(Vec<u8>),
+    /// As before; it is noted, and was not kept.
+    Noted(Noted),
     /// It is still to be merged with the journal's state.
     Judged(Vec<u8>, Page),
 }
@@ -121,16 +123,18 @@ impl Store {
     ) -> Result<Store, StateError> {
         let mut recovered = recovery::recover(&*disk, &directory)?;
         let mark = disk.mark(&file).ok();
-        let bytes = disk.read(&file, SIZE_LIMIT);
-        let (state, found) = match (recovered.state.take(), bytes) {
-            (None, Ok(bytes)) => (page::import(&bytes, &called)?, Found::Imported(bytes)),
-            (None, Err(error)) => return Err(unreadable(&*disk, &file, &called, error)),
-            (Some(state), bytes) => {
-                let bytes = bytes.unwrap_or_default();
-                let is_noted = |stamp: &Stamp| shown::fits(&*disk, &directory, stamp, &bytes);
-                let found = match recovered.stamp.as_ref().is_some_and(is_noted) {
-                    true => Found::Same(bytes),
-                    false => match page::judge(&bytes, &called) {
+        let noted = recovered
+            .stamp
+            .as_ref()
+            .and_then(|stamp| shown::noted(&*disk, &directory, stamp));
+        let (state, found) = match (recovered.state.take(), noted) {
+            (Some(state), Some(noted)) if noted.is_in(&*disk, &file) => (state, Found::Noted(noted)),
+            (state, _) => match (state, disk.read(&file, SIZE_LIMIT)) {
+                (None, Ok(bytes)) => (page::import(&bytes, &called)?, Found::Imported(bytes)),
+                (None, Err(error)) => return Err(unreadable(&*disk, &file, &called, error)),
+                (Some(state), bytes) => {
+                    let bytes = bytes.unwrap_or_default();
+                    let found = match page::judge(&bytes, &called) {
                         // Whoever opens it is there and can mend it.
                         Page::Wrong(error) => return Err(error.or_remove_the_file()),
                         // A view is written when the journal is durable up to its stamp. What a host that was killed left
@@ -141,24 +145,26 @@ impl Store {
                             Found::Same(bytes)
                         }
                         page => Found::Judged(bytes, page),
-                    },
-                };
-                (state, found)
-            }
+                    };
+                    (state, found)
+                }
+            },
         };
         let is_clean = recovered.joined.is_empty() && recovered.notes.is_empty();
         let joined = recovered.joined_changes(&state);
         let mut store = Self::assemble(disk, file, called, directory, recovered, state, lock);
-        if !(is_clean && matches!(found, Found::Same(_))) {
+        if !(is_clean && matches!(found, Found::Same(_) | Found::Noted(_))) {
             store.begin_journal(&joined)?;
         }
         match found {
             Found::Imported(bytes) => store.view.set_known(Some(bytes)),
             Found::Same(bytes) => {
                 store.view.set_read(bytes, mark);
-                store.stale = store.journal.has_begun();
-                // What somebody saved into a file that the last host had replaced already.
-                store.take_in(Patience::Now)?;
+                store.take_in_late_saves()?;
+            }
+            Found::Noted(noted) => {
+                store.view.set_noted(noted, mark);
+                store.take_in_late_saves()?;
             }
             Found::Judged(bytes, page) => {
                 store.view.set_judged(bytes, page);
@@ -166,6 +172,12 @@ impl Store {
             }
         }
         Ok(store)
+    }
+
+    /// What somebody saved into a file that the last host had replaced already.
+    fn take_in_late_saves(&mut self) -> Result<(), StateError> {
+        self.stale = self.journal.has_begun();
+        self.take_in(Patience::Now).map(|_| ())
     }
 
     fn begin_journal(&mut self, joined: &[Change]) -> Result<(), StateError> {

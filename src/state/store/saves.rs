@@ -58,7 +58,7 @@ impl Store {
             let (verb, changes, sync) = (&format!("edited by {who}"), &edits, true);
             self.write_down(&[Entry { verb, changes, sync }])?;
         }
-        let first_look = self.view.known().is_empty();
+        let first_look = self.view.knows_nothing();
         if late {
             if changed || !first_look {
                 self.skeleton = Some(bytes);

@@ -78,6 +78,40 @@ fn an_edit_by_hand_is_seen_although_what_stood_there_is_noted() {
 }
 
 #[test]
+fn what_people_wrote_around_the_values_stays_when_a_run_that_was_only_opened_goes_on() {
+    let disk = disk_with_a_run();
+    let text = || String::from_utf8(disk.content(Path::new(FILE)).unwrap()).unwrap();
+    let with_comment = |text: &str| text.replace("[phases]", "# seen by the others\n[phases]");
+    disk.put(Path::new(FILE), with_comment(&text()).as_bytes());
+    let mut store = untouched(&disk);
+    store.commit(phase("first", "completed")).unwrap();
+    store.show().unwrap();
+    drop(store);
+    assert!(disk.content(Path::new("/run/.state.d/shown")).is_some());
+    let mut store = untouched(&disk);
+    assert!(store.view.known().is_empty(), "the text was kept");
+    store.commit(phase("eval", "completed")).unwrap();
+    store.show().unwrap();
+    assert!(text().contains("# seen by the others\n[phases]"), "{}", text());
+    assert!(text().contains("eval=completed"));
+    drop(store);
+    // Somebody saves between the opening and the first event.
+    let mut store = untouched(&disk);
+    let edited = text()
+        .replace("others", "rest")
+        .replace("eval=completed", "eval=pending");
+    disk.put(Path::new(FILE), edited.as_bytes());
+    store.commit(phase("last", "completed")).unwrap();
+    store.show().unwrap();
+    assert_eq!(store.state().phase("eval"), Some(PhaseStatus::Pending));
+    assert!(
+        text().contains("# seen by the rest") && text().contains("last=completed"),
+        "{}",
+        text()
+    );
+}
+
+#[test]
 fn who_has_only_opened_a_run_does_not_write_after_somebody_else_has() {
     let disk = disk_with_a_run();
     let (mut one, mut other) = (untouched(&disk), untouched(&disk));
