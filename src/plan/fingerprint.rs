@@ -4,18 +4,26 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What the script says of a phase's body, as far as a change of it can be seen.
+/// What the text of a body comes to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Body {
-    /// A hash of its text without comments and layout; `None` when the text is not known.
+pub struct Code {
+    /// A hash of the text without comments and layout; `None` when the text is not known.
     pub text: Option<String>,
     /// The script functions that it reaches, and a hash of each.
     pub functions: BTreeMap<String, String>,
+}
+
+/// What the script says of a phase's body, as far as a change of it can be seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body {
+    /// Its text. Phases that a loop declares share it.
+    pub code: Arc<Code>,
     /// What it captured, by path (`p.lr`): the value as JSON, or `#` and a hash where the value may be a secret or is long.
     pub captured: BTreeMap<String, String>,
     /// Parameters that stand behind captured variables.
@@ -46,10 +54,10 @@ pub struct Mark(pub u64, pub i64, pub String);
 pub struct Fingerprint {
     /// When it was taken.
     pub at: Timestamp,
-    /// [`Body::text`]
+    /// [`Code::text`]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// [`Body::functions`]
+    /// [`Code::functions`]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<String, String>,
     /// The parameters it read, with their values. What a recovery policy set for one attempt does not count.

@@ -1,8 +1,11 @@
 //! The phases in their order and the arrows between them.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use super::{Origin, Phase};
 
@@ -71,7 +74,9 @@ impl PlanError {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     phases: Vec<Arc<Phase>>,
-    index: HashMap<String, usize>,
+    /// Where in `phases` a name is.
+    index: HashTable<u32>,
+    hasher: RandomState,
     numbers: HashMap<i64, usize>,
 }
 
@@ -84,7 +89,7 @@ impl Plan {
         if let Some(why) = name_fault(&phase.name) {
             return Err(PlanError::BadName { name: phase.name, why });
         }
-        if let Some(&first) = self.index.get(&phase.name) {
+        if let Some(first) = self.position(&phase.name) {
             return Err(PlanError::Duplicate {
                 name: phase.name,
                 first: self.phases[first].origin.clone(),
@@ -100,15 +105,20 @@ impl Plan {
             }
             self.numbers.insert(number, self.phases.len());
         }
-        self.index.insert(phase.name.clone(), self.phases.len());
+        let place = self.phases.len() as u32;
         self.phases.push(Arc::new(phase));
+        let hash = |place: &u32| self.hasher.hash_one(&self.phases[*place as usize].name);
+        self.index.insert_unique(hash(&place), place, hash);
         Ok(())
     }
 
     /// Takes the phase that was added last out again.
     pub fn remove_last(&mut self) {
         if let Some(phase) = self.phases.pop() {
-            self.index.remove(&phase.name);
+            let (hash, place) = (self.hasher.hash_one(&phase.name), self.phases.len());
+            if let Ok(entry) = self.index.find_entry(hash, |other| *other as usize == place) {
+                entry.remove();
+            }
             phase.number.map(|n| self.numbers.remove(&n));
         }
     }
@@ -130,7 +140,9 @@ impl Plan {
 
     /// The place of a phase in the order.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
+        let hash = self.hasher.hash_one(name);
+        let found = self.index.find(hash, |place| self.phases[*place as usize].name == name);
+        found.map(|place| *place as usize)
     }
 
     /// The phase of that name.
@@ -156,7 +168,7 @@ impl Plan {
     pub fn validate(&self) -> Result<(), PlanError> {
         for phase in &self.phases {
             for name in phase.after.iter().chain(&phase.after_any) {
-                if !self.index.contains_key(name) {
+                if self.position(name).is_none() {
                     return Err(PlanError::UnknownDependency {
                         phase: phase.name.clone(),
                         missing: name.clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Body;
@@ -10,7 +11,7 @@ use super::Body;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The script file as it is named in messages.
-    pub file: String,
+    pub file: Arc<str>,
     /// Line, counted from 1.
     pub line: usize,
 }

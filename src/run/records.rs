@@ -85,6 +85,21 @@ pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
     serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
 }
 
+/// Whether just this is recorded, at whatever time it was taken. A run may have a hundred thousand: to read them takes long.
+pub(super) fn is_fingerprint(state: &State, phase: &str, print: &Fingerprint) -> bool {
+    let recorded = state.get("fingerprints", &format!("{phase}.fingerprint"));
+    let now = json(print);
+    recorded.is_some_and(|recorded| match (behind_time(recorded), behind_time(&now)) {
+        (Some(was), Some(is)) => was == is,
+        _ => false,
+    })
+}
+
+/// What follows the time that a fingerprint begins with.
+fn behind_time(fingerprint: &str) -> Option<&str> {
+    Some(fingerprint.strip_prefix(r#"{"at":""#)?.split_once('"')?.1)
+}
+
 /// What completed phases were made from, by phase.
 pub fn recorded_fingerprints(state: &State) -> impl Iterator<Item = (&str, Fingerprint)> {
     let read = |(key, text): (_, &str)| {

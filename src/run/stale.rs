@@ -45,6 +45,9 @@ pub fn stale_phases(session: &Session) -> Vec<Stale> {
             .zip(statuses)
             .filter(|(_, status)| *status == Some(PhaseStatus::Completed));
         let stale = completed.filter_map(|(phase, _)| {
+            if is_plainly_fresh(session, &state, phase) {
+                return None;
+            }
             let causes = Known::of(&state, phase).causes(session, phase);
             let phase = phase.name.clone();
             (!causes.is_empty()).then_some(Stale { phase, causes })
@@ -94,21 +97,26 @@ pub(super) fn take(
     earlier: Option<&Fingerprint>,
 ) -> Fingerprint {
     let names = read.iter().chain(&phase.body.parameters);
-    let parameters = session.parameters();
     let params = names
-        .filter_map(|name| Some((name.clone(), parameters.get(name)?.value.clone())))
+        .filter_map(|name| Some((name.clone(), session.parameters().get(name)?.value.clone())))
         .collect();
-    drop(parameters);
     let base = phase.cwd.clone().unwrap_or_default();
     Fingerprint {
         at: attempt_record::now(),
-        text: phase.body.text.clone(),
-        functions: phase.body.functions.clone(),
+        text: phase.body.code.text.clone(),
+        functions: phase.body.code.functions.clone(),
         params,
         captured: phase.body.captured.clone(),
         inputs: look(&base, &phase.inputs, earlier.map(|e| &e.inputs)),
         outputs: look(&base, &phase.outputs, earlier.map(|e| &e.outputs)),
     }
+}
+
+/// Whether it waits for nothing and looks at no file, and what it is made from is what is recorded.
+fn is_plainly_fresh(session: &Session, state: &State, phase: &Phase) -> bool {
+    let lists = [&phase.after, &phase.after_any, &phase.inputs, &phase.outputs];
+    lists.iter().all(|list| list.is_empty())
+        && records::is_fingerprint(state, &phase.name, &take(session, phase, &BTreeSet::new(), None))
 }
 
 /// What the state says of a completed phase's making.

@@ -23,8 +23,7 @@ const MOST_VALUES: usize = 200;
 pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Body {
     let reach = reach_of(shared, context);
     let mut body = Body {
-        text: reach.as_ref().map(|r| r.text.clone()),
-        functions: reach.as_ref().map(|r| r.functions.clone()).unwrap_or_default(),
+        code: reach.as_ref().map(|r| Arc::clone(&r.code)).unwrap_or_default(),
         ..Body::default()
     };
     // Of a map with many settings a phase is made from those that it reads.

@@ -13,7 +13,7 @@ pub(super) fn checkpoint_judge<'a>(
     context: &'a NativeCallContext<'_>,
     phase: &str,
 ) -> Option<OwnCheckpointJudge<'a>> {
-    let judge = shared.body(phase)?.complete_when.clone()?;
+    let judge = shared.body(phase)?.complete_when?;
     Some(Box::new(move |path| is_whole(shared, context, &judge, path)))
 }
 

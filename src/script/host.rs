@@ -306,7 +306,7 @@ impl Bodies for HostBodies<'_, '_> {
         let call = || {
             self.shared
                 .libraries
-                .call(self.context, &super::closures::own_closure(body.closure.clone()), ())
+                .call(self.context, &super::closures::own_closure(body.closure), ())
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| current::within(attempt, call)));
         let value = match outcome {
@@ -339,7 +339,11 @@ impl Bodies for HostBodies<'_, '_> {
                 return Ok(decision);
             }
         }
-        let own = self.shared.body(&attempt.phase.name).and_then(|b| b.policy.clone());
+        let own = self
+            .shared
+            .body(&attempt.phase.name)
+            .and_then(|b| b.policy)
+            .map(|policy| *policy);
         for policy in own.into_iter().chain(self.shared.policy()) {
             let answer = catch_unwind(AssertUnwindSafe(|| self.ask(&policy, failure)));
             match answer.map_err(|_| "jumar itself is at fault: it panicked in a recovery policy".to_string())?? {

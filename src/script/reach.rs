@@ -2,8 +2,10 @@
 //! anywhere in them. By name alone, so that rather too much is taken to be reached than too little.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::lexer::{Kind, Token, lex};
+use crate::plan::Code;
 
 /// Methods that take a map as a whole: behind them any key may be read.
 const WHOLE: &[&str] = &[
@@ -39,10 +41,8 @@ pub(super) struct Functions {
 /// All that a body reaches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reach {
-    /// A hash of the body.
-    pub text: String,
-    /// The script's functions, and a hash of each.
-    pub functions: BTreeMap<String, String>,
+    /// The body, and the script's functions.
+    pub code: Arc<Code>,
     keys: BTreeSet<String>,
 }
 
@@ -118,11 +118,8 @@ impl Functions {
 
     /// What a body reaches.
     pub(super) fn reach(&self, body: &Piece) -> Reach {
-        let mut reach = Reach {
-            text: body.hash(),
-            keys: body.keys.clone(),
-            ..Reach::default()
-        };
+        let mut functions = BTreeMap::new();
+        let mut keys = body.keys.clone();
         let mut seen = BTreeSet::new();
         let mut open: Vec<&String> = body.words.iter().collect();
         while let Some(word) = open.pop() {
@@ -130,12 +127,16 @@ impl Functions {
                 continue;
             };
             if !self.own.contains(word) {
-                reach.functions.insert(word.clone(), piece.hash());
+                functions.insert(word.clone(), piece.hash());
             }
-            reach.keys.extend(piece.keys.iter().cloned());
+            keys.extend(piece.keys.iter().cloned());
             open.extend(&piece.words);
         }
-        reach
+        let text = Some(body.hash());
+        Reach {
+            code: Arc::new(Code { text, functions }),
+            keys,
+        }
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
     fn functions_are_reached_through_others_and_what_is_not_called_is_not() {
         let functions = "fn a(p) { b(p) } fn b(p) { `x ${p.lr}` } fn c(p) { p.other } fn d() { d() }";
         let found = reach(functions, "|| { a(p); d(); theirs(p) }");
-        assert_eq!(found.functions.keys().collect::<Vec<_>>(), ["a", "b", "d"]);
+        assert_eq!(found.code.functions.keys().collect::<Vec<_>>(), ["a", "b", "d"]);
         assert!(found.may_read("lr") && found.may_read("hidden") && !found.may_read("other"));
     }
 
@@ -191,7 +192,10 @@ mod tests {
         let body = "|| { a(1) }";
         let one = reach("fn a(x) { b(x) } fn b(x) { x }", body);
         let other = reach("fn a(x) { b(x) /* same */ }\nfn b(x) { x + 1 }", body);
-        assert_eq!((&one.text, &one.functions["a"]), (&other.text, &other.functions["a"]));
-        assert_ne!(one.functions["b"], other.functions["b"]);
+        assert_eq!(
+            (&one.code.text, &one.code.functions["a"]),
+            (&other.code.text, &other.code.functions["a"])
+        );
+        assert_ne!(one.code.functions["b"], other.code.functions["b"]);
     }
 }

@@ -16,16 +16,17 @@ use crate::run::{Bodies, ImportedModule, Session};
 /// What is done when the script has declared everything, given its bodies.
 pub(super) type Walk = Box<dyn FnOnce(&dyn Bodies) + Send>;
 
-/// The body of a phase and the functions that come with it.
+/// The body of a phase and the functions that come with it. Most have none.
+#[derive(Clone)]
 pub(super) struct Body {
     pub closure: FnPtr,
-    pub policy: Option<FnPtr>,
+    pub policy: Option<Box<FnPtr>>,
     /// Says whether a checkpoint is whole.
-    pub complete_when: Option<FnPtr>,
+    pub complete_when: Option<Box<FnPtr>>,
 }
 
 /// A place in a source: its name, line and column.
-type Place = (String, Position);
+type Place = (Arc<str>, Position);
 
 /// Everything that a primitive may need besides its arguments.
 pub(super) struct Shared {
@@ -33,8 +34,9 @@ pub(super) struct Shared {
     pub libraries: Libraries,
     /// The compiled `std/failures`, which judges evidence.
     pub judge: OnceLock<AST>,
-    sources: Mutex<BTreeMap<String, Arc<str>>>,
-    bodies: Mutex<foldhash::HashMap<String, Arc<Body>>>,
+    sources: Mutex<BTreeMap<Arc<str>, Arc<str>>>,
+    /// At the phase's place in the plan.
+    bodies: Mutex<Vec<Option<Body>>>,
     policy: Mutex<Option<FnPtr>>,
     patterns: Mutex<Vec<(String, String)>>,
     needed_parameters: Mutex<BTreeSet<String>>,
@@ -88,18 +90,26 @@ impl Shared {
         lock(&self.sources).get(name).cloned()
     }
 
+    /// The name of a source, which whatever is declared in it shares.
+    pub(super) fn shared_name(&self, name: &str) -> Arc<str> {
+        let sources = lock(&self.sources);
+        let known = sources.get_key_value(name).map(|(name, _)| Arc::clone(name));
+        known.unwrap_or_else(|| name.into())
+    }
+
     /// The modules that the script `script` has imported so far.
     pub(super) fn imported(&self, script: &str) -> Vec<ImportedModule> {
         let folder = Path::new(script).parent().unwrap_or(Path::new(""));
         let sources = lock(&self.sources);
-        let module = |(name, text): (&String, &Arc<str>)| match name.strip_prefix('<') {
+        let module = |(name, text): (&Arc<str>, &Arc<str>)| match name.strip_prefix('<') {
             // What a person types is no module.
-            None if name == script || name == LINE => None,
+            None if **name == *script || **name == *LINE => None,
             None => {
-                let seen = Path::new(name).strip_prefix(folder).unwrap_or(Path::new(name));
+                let name = Path::new(&**name);
+                let seen = name.strip_prefix(folder).unwrap_or(name);
                 Some(ImportedModule::new(seen.to_string_lossy(), text))
             }
-            Some(_) if name == script => None,
+            Some(_) if **name == *script => None,
             Some(own) if own.starts_with("std/") || own.starts_with("stock>/") => Some(ImportedModule::embedded(
                 own.trim_end_matches('>').replace('>', ""),
                 text,
@@ -110,11 +120,19 @@ impl Shared {
     }
 
     pub(super) fn keep_body(&self, phase: &str, body: Body) {
-        lock(&self.bodies).insert(phase.into(), Arc::new(body));
+        let Some(place) = self.session.plan().position(phase) else {
+            return;
+        };
+        let mut bodies = lock(&self.bodies);
+        if bodies.len() <= place {
+            bodies.resize(place + 1, None);
+        }
+        bodies[place] = Some(body);
     }
 
-    pub(super) fn body(&self, phase: &str) -> Option<Arc<Body>> {
-        lock(&self.bodies).get(phase).cloned()
+    pub(super) fn body(&self, phase: &str) -> Option<Body> {
+        let place = self.session.plan().position(phase)?;
+        lock(&self.bodies).get(place)?.clone()
     }
 
     pub(super) fn set_policy(&self, policy: FnPtr) {
@@ -149,7 +167,7 @@ impl Shared {
         at: Position,
         find: impl FnOnce(&str, &Functions) -> Option<Reach>,
     ) -> Option<Arc<Reach>> {
-        let place = (source.to_string(), at);
+        let place = (self.shared_name(source), at);
         if let Some(known) = lock(&self.reaches).get(&place) {
             return known.clone();
         }

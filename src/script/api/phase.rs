@@ -75,7 +75,7 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     let mut options = Options::new("phase", options, OPTIONS, LATER)?;
     let at = context.call_position();
     let origin = at.line().map(|line| Origin {
-        file: context.call_source().unwrap_or("script").into(),
+        file: shared.shared_name(context.call_source().unwrap_or("script")),
         line,
     });
     let rerun = options.text("rerun")?;
@@ -116,8 +116,8 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     };
     let body = Body {
         closure: own_closure(body),
-        policy: policy.map(own_closure),
-        complete_when: complete_when.map(own_closure),
+        policy: policy.map(own_closure).map(Box::new),
+        complete_when: complete_when.map(own_closure).map(Box::new),
     };
     let added = match running {
         Some(attempt) => attempt.declare(phase),
