@@ -25,6 +25,7 @@ mod left_behind;
 mod logs;
 mod look;
 mod mark;
+mod memory;
 mod moment;
 mod new;
 mod open_run;
@@ -58,6 +59,7 @@ use error::CliError;
 
 /// Runs the program with the arguments of the process; returns its exit code.
 pub fn main() -> ExitCode {
+    memory::set_up();
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if words.get(1).is_some_and(|word| word == KEEPER_ARGUMENT) {
         // A host started us, and nobody looks at a terminal.

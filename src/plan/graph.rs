@@ -74,8 +74,8 @@ impl PlanError {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     phases: Vec<Arc<Phase>>,
-    /// Where in `phases` a name is.
-    index: HashTable<u32>,
+    /// Where in `phases` a name is, with its hash: a table that grows does not go through the names again.
+    index: HashTable<(u32, u64)>,
     hasher: RandomState,
     numbers: HashMap<i64, usize>,
 }
@@ -105,10 +105,9 @@ impl Plan {
             }
             self.numbers.insert(number, self.phases.len());
         }
-        let place = self.phases.len() as u32;
+        let (place, hash) = (self.phases.len() as u32, self.hasher.hash_one(&phase.name));
         self.phases.push(Arc::new(phase));
-        let hash = |place: &u32| self.hasher.hash_one(&self.phases[*place as usize].name);
-        self.index.insert_unique(hash(&place), place, hash);
+        self.index.insert_unique(hash, (place, hash), |(_, hash)| *hash);
         Ok(())
     }
 
@@ -116,7 +115,7 @@ impl Plan {
     pub fn remove_last(&mut self) {
         if let Some(phase) = self.phases.pop() {
             let (hash, place) = (self.hasher.hash_one(&phase.name), self.phases.len());
-            if let Ok(entry) = self.index.find_entry(hash, |other| *other as usize == place) {
+            if let Ok(entry) = self.index.find_entry(hash, |(other, _)| *other as usize == place) {
                 entry.remove();
             }
             phase.number.map(|n| self.numbers.remove(&n));
@@ -141,8 +140,10 @@ impl Plan {
     /// The place of a phase in the order.
     pub fn position(&self, name: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(name);
-        let found = self.index.find(hash, |place| self.phases[*place as usize].name == name);
-        found.map(|place| *place as usize)
+        let found = self.index.find(hash, |(place, other)| {
+            *other == hash && self.phases[*place as usize].name == name
+        });
+        found.map(|(place, _)| *place as usize)
     }
 
     /// The phase of that name.

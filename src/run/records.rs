@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{AttemptOutcome, AttemptRecord, CommandResult, Failure, Manifest, NextAttempt, Overrides};
 use crate::plan::{Fingerprint, Parameters, Plan};
 use crate::state::value::{decode, encode};
-use crate::state::{Event, PhaseStatus, State};
+use crate::state::{Event, InOrder, PhaseStatus, State};
 
 /// The name of the state file in a run directory.
 pub const STATE_FILE: &str = ".experiment_state";
@@ -85,14 +85,23 @@ pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
     serde_json::from_str(state.get("fingerprints", &format!("{phase}.fingerprint"))?).ok()
 }
 
-/// Whether just this is recorded, at whatever time it was taken. A run may have a hundred thousand: to read them takes long.
-pub(super) fn is_fingerprint(state: &State, phase: &str, print: &Fingerprint) -> bool {
-    let recorded = state.get("fingerprints", &format!("{phase}.fingerprint"));
-    let now = json(print);
-    recorded.is_some_and(|recorded| match (behind_time(recorded), behind_time(&now)) {
-        (Some(was), Some(is)) => was == is,
-        _ => false,
-    })
+/// What is recorded of phases that are asked for in about the order in which they completed.
+pub(super) struct Fingerprints<'a>(InOrder<'a>);
+
+impl<'a> Fingerprints<'a> {
+    pub(super) fn of(state: &'a State) -> Self {
+        Fingerprints(state.in_order("fingerprints"))
+    }
+
+    /// Whether just this is recorded, at whatever time it was taken. A run may have a hundred thousand: to read them takes long.
+    pub(super) fn has(&mut self, phase: &str, print: &Fingerprint) -> bool {
+        let recorded = self.0.get(&format!("{phase}.fingerprint"));
+        let now = json(print);
+        recorded.is_some_and(|recorded| match (behind_time(recorded), behind_time(&now)) {
+            (Some(was), Some(is)) => was == is,
+            _ => false,
+        })
+    }
 }
 
 /// What follows the time that a fingerprint begins with.

@@ -11,7 +11,8 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 
 use super::checkpoint::collect;
-use super::{Session, attempt_record, attempts, records};
+use super::records::{self, Fingerprints};
+use super::{Session, attempt_record, attempts};
 use crate::plan::{Cause, Files, Fingerprint, Mark, Phase, Plan};
 use crate::state::{Event, PhaseStatus, State};
 
@@ -44,8 +45,9 @@ pub fn stale_phases(session: &Session) -> Vec<Stale> {
             .iter()
             .zip(statuses)
             .filter(|(_, status)| *status == Some(PhaseStatus::Completed));
+        let mut recorded = Fingerprints::of(&state);
         let stale = completed.filter_map(|(phase, _)| {
-            if is_plainly_fresh(session, &state, phase) {
+            if is_plainly_fresh(session, &mut recorded, phase) {
                 return None;
             }
             let causes = Known::of(&state, phase).causes(session, phase);
@@ -113,10 +115,9 @@ pub(super) fn take(
 }
 
 /// Whether it waits for nothing and looks at no file, and what it is made from is what is recorded.
-fn is_plainly_fresh(session: &Session, state: &State, phase: &Phase) -> bool {
+fn is_plainly_fresh(session: &Session, recorded: &mut Fingerprints<'_>, phase: &Phase) -> bool {
     let lists = [&phase.after, &phase.after_any, &phase.inputs, &phase.outputs];
-    lists.iter().all(|list| list.is_empty())
-        && records::is_fingerprint(state, &phase.name, &take(session, phase, &BTreeSet::new(), None))
+    lists.iter().all(|list| list.is_empty()) && recorded.has(&phase.name, &take(session, phase, &BTreeSet::new(), None))
 }
 
 /// What the state says of a completed phase's making.

@@ -46,7 +46,7 @@ pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};
 pub use inspect::{Finding, inspect};
 pub use lock::Doubt;
 pub use look::{exists, holder, private_directory, read, release};
-pub use model::State;
+pub use model::{InOrder, State};
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};
 pub use store::{Maker, Store, Uncommitted, Underway};

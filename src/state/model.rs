@@ -56,17 +56,18 @@ impl State {
     }
 
     /// How each of these phases stands; `None` for one that `[phases]` does not mention. Quick when they come in about the order
-    /// in which they stand there: each is looked for behind the one before it first.
+    /// in which they stand there.
     pub fn statuses<'a>(&'a self, phases: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Option<PhaseStatus>> {
-        let known = self.sections.get("phases");
-        let mut next = 0;
-        phases.map(move |name| {
-            let known = known?;
-            let is_next = known.at(next).is_some_and(|(key, _)| key == name);
-            let place = if is_next { next } else { known.place(name)? };
-            next = place + 1;
-            known.at(place)?.1.parse().ok()
-        })
+        let mut known = self.in_order("phases");
+        phases.map(move |name| known.get(name)?.parse().ok())
+    }
+
+    /// The section for somebody who asks for its keys in about the order in which they stand.
+    pub fn in_order(&self, section: &str) -> InOrder<'_> {
+        InOrder {
+            keys: self.sections.get(section).map(|keys| &**keys),
+            next: 0,
+        }
     }
 
     /// Applies one change. A section that is not there is made; removing the last key leaves the section (unless it
@@ -153,6 +154,31 @@ impl State {
     }
 }
 
+/// A section whose keys are asked for one after the other. A key that stands near the one before it is found at once, any
+/// other as [`State::get`] finds it.
+#[derive(Debug, Clone)]
+pub struct InOrder<'a> {
+    keys: Option<&'a Keys>,
+    next: usize,
+}
+
+impl<'a> InOrder<'a> {
+    /// How far from where the order says phases that ran side by side are looked for.
+    const NEAR: usize = 4;
+
+    /// The text of a value, or `None` when the section or the key is not there.
+    pub fn get(&mut self, key: &str) -> Option<&'a str> {
+        let keys = self.keys?;
+        let mut near = self.next..self.next + Self::NEAR;
+        let mut before = self.next.saturating_sub(Self::NEAR)..self.next;
+        let is_at = |place: &usize| keys.at(*place).is_some_and(|(other, _)| other == key);
+        let place = near.find(is_at).or_else(|| before.find(is_at));
+        let place = place.or_else(|| keys.place(key))?;
+        self.next = place + 1;
+        keys.at(place).map(|(_, value)| value)
+    }
+}
+
 /// How one key was before a change that is tried out.
 #[derive(Debug)]
 pub(super) struct Undo {
@@ -218,18 +244,23 @@ mod tests {
     }
 
     #[test]
-    fn the_statuses_of_phases_are_found_in_whatever_order_they_are_asked_for() {
-        let state = state(&[
-            ("phases", "a", Some("completed")),
-            ("phases", "b", Some("failed")),
-            ("phases", "c", Some("garbage")),
-            ("phases", "d", Some("pending")),
-        ]);
-        for names in [["a", "b", "c", "d"], ["d", "x", "a", "b"], ["b", "b", "c", "a"]] {
-            let one_by_one: Vec<_> = names.iter().map(|name| state.phase(name)).collect();
-            assert_eq!(state.statuses(names.into_iter()).collect::<Vec<_>>(), one_by_one);
+    fn keys_are_found_in_whatever_order_they_are_asked_for() {
+        let names: Vec<String> = (0..30).map(|number| format!("p{number}")).collect();
+        let mut state = State::default();
+        names
+            .iter()
+            .for_each(|name| state.set("phases", name, &format!("{name} stands so")));
+        for step in 1..30 {
+            let mut phases = state.in_order("phases");
+            for turn in 0..60 {
+                let name = format!("p{}", turn * step % 37);
+                assert_eq!(phases.get(&name), state.get("phases", &name));
+            }
         }
-        assert_eq!(State::default().statuses(["a"].into_iter()).next(), Some(None));
+        assert_eq!(state.in_order("none").get("p1"), None);
+        state.set("phases", "p3", "failed");
+        let statuses = state.statuses(["p3", "p4", "none"].into_iter());
+        assert_eq!(statuses.collect::<Vec<_>>(), [Some(PhaseStatus::Failed), None, None]);
     }
 
     #[test]
