@@ -74,6 +74,46 @@ pub struct Fingerprint {
     pub outputs: Files,
 }
 
+/// What a [`Fingerprint`] of a phase that looks at no file says behind its time: the same members in the same order.
+#[derive(Serialize)]
+pub struct Made<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    functions: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    params: BTreeMap<&'a str, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    captured: &'a BTreeMap<String, String>,
+    inputs: Files,
+    outputs: Files,
+}
+
+impl<'a> Made<'a> {
+    /// What a body comes to with these values of its parameters.
+    pub fn of(body: &'a Body, params: BTreeMap<&'a str, Value>) -> Made<'a> {
+        Made {
+            text: body.code.text.as_deref(),
+            functions: &body.code.functions,
+            params,
+            captured: &body.captured,
+            inputs: Files::default(),
+            outputs: Files::default(),
+        }
+    }
+
+    /// Whether a fingerprint as it is recorded says just this, at whatever time it was taken. A run may have a hundred thousand,
+    /// and reading them takes long. One that says the same in other words is not known.
+    pub fn is_recorded(&self, fingerprint: &str) -> bool {
+        let own = serde_json::to_string(self).unwrap_or_default();
+        fingerprint
+            .strip_prefix(r#"{"at":""#)
+            .and_then(|text| text.split_once("\","))
+            .zip(own.strip_prefix('{'))
+            .is_some_and(|((_, was), is)| was == is)
+    }
+}
+
 impl Default for Files {
     fn default() -> Files {
         Files::Listed(BTreeMap::new())
@@ -256,6 +296,61 @@ mod tests {
             ..was.clone()
         };
         assert_eq!(was.causes(&is), []);
+    }
+
+    #[test]
+    fn a_fingerprint_is_recorded_as_what_its_body_comes_to_and_of_another_body_it_is_not() {
+        let map = |entries: &[(&str, &str)]| -> BTreeMap<String, String> {
+            entries
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect()
+        };
+        let body = |text: Option<&str>, functions: &[(&str, &str)], captured: &[(&str, &str)]| Body {
+            code: Arc::new(Code {
+                text: text.map(String::from),
+                functions: map(functions),
+            }),
+            captured: map(captured),
+            parameters: vec![],
+        };
+        let cases = [
+            (body(None, &[], &[]), None),
+            (body(Some("a"), &[], &[]), None),
+            (body(Some("a"), &[("f", "1"), ("g", "2")], &[]), None),
+            (
+                body(Some("a"), &[], &[("k", "1"), ("z", "#\"")]),
+                Some(json!([0.1, "x"])),
+            ),
+            (body(Some("b"), &[("f", "1")], &[("k", "1")]), Some(json!(1))),
+        ];
+        fn recorded(body: &Body, lr: &Option<Value>) -> String {
+            let fingerprint = Fingerprint {
+                at: Timestamp::now(),
+                text: body.code.text.clone(),
+                functions: body.code.functions.clone(),
+                params: lr.iter().map(|lr| ("lr".into(), lr.clone())).collect(),
+                captured: body.captured.clone(),
+                ..Fingerprint::default()
+            };
+            serde_json::to_string(&fingerprint).expect("it is JSON")
+        }
+        for (one, case) in cases.iter().enumerate() {
+            let params = || case.1.iter().map(|lr| ("lr", lr.clone())).collect();
+            assert!(
+                Made::of(&case.0, params()).is_recorded(&recorded(&case.0, &case.1)),
+                "{one}"
+            );
+            for (other, (body, lr)) in cases.iter().enumerate().filter(|(other, _)| *other != one) {
+                assert!(
+                    !Made::of(&case.0, params()).is_recorded(&recorded(body, lr)),
+                    "{one} {other}"
+                );
+            }
+            let with_files = recorded(&case.0, &case.1).replace("\"inputs\":{}", "\"inputs\":{\"x\":[1,0,\"h\"]}");
+            assert!(!Made::of(&case.0, params()).is_recorded(&with_files), "{one}");
+        }
+        assert!(!Made::of(&cases[0].0, BTreeMap::new()).is_recorded(""));
     }
 
     #[test]

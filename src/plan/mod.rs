@@ -13,7 +13,7 @@ mod schedule;
 mod selection;
 
 pub use duration::{DurationError, duration_in_words, parse_duration};
-pub use fingerprint::{Body, Cause, Code, FileChange, Files, Fingerprint, Mark};
+pub use fingerprint::{Body, Cause, Code, FileChange, Files, Fingerprint, Made, Mark};
 pub(crate) use graph::nearest;
 pub use graph::{Plan, PlanError};
 pub use parameters::{Parameter, ParameterError, ParameterSource, Parameters, Provided, RawOption};

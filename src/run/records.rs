@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use jiff::{Timestamp, ZonedDateTime};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -40,8 +41,10 @@ pub fn attempts(state: &State, phase: &str) -> Vec<AttemptRecord> {
 /// The phases of which some attempt may be recorded as running; the others have none. Costs less than to read the records.
 pub(super) fn may_have_running_attempts(state: &State) -> HashSet<&str> {
     // As `AttemptOutcome::Running` is written.
-    let word = "\"running\"";
-    let running = state.section("attempts").filter(|(_, record)| record.contains(word));
+    let word = memmem::Finder::new("\"running\"");
+    let running = state
+        .section("attempts")
+        .filter(|(_, record)| word.find(record.as_bytes()).is_some());
     running.filter_map(|(key, _)| Some(key.rsplit_once('.')?.0)).collect()
 }
 
@@ -93,20 +96,10 @@ impl<'a> Fingerprints<'a> {
         Fingerprints(state.in_order("fingerprints"))
     }
 
-    /// Whether just this is recorded, at whatever time it was taken. A run may have a hundred thousand: to read them takes long.
-    pub(super) fn has(&mut self, phase: &str, print: &Fingerprint) -> bool {
-        let recorded = self.0.get(&format!("{phase}.fingerprint"));
-        let now = json(print);
-        recorded.is_some_and(|recorded| match (behind_time(recorded), behind_time(&now)) {
-            (Some(was), Some(is)) => was == is,
-            _ => false,
-        })
+    /// What is recorded of a phase, as it stands there.
+    pub(super) fn text(&mut self, phase: &str) -> Option<&'a str> {
+        self.0.get(&format!("{phase}.fingerprint"))
     }
-}
-
-/// What follows the time that a fingerprint begins with.
-fn behind_time(fingerprint: &str) -> Option<&str> {
-    Some(fingerprint.strip_prefix(r#"{"at":""#)?.split_once('"')?.1)
 }
 
 /// What completed phases were made from, by phase.

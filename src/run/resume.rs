@@ -286,8 +286,13 @@ fn said((ended, open): (usize, usize)) -> String {
 pub fn left_running(state: &State, run_directory: &Path, unfinished: &Unfinished) -> Vec<Living> {
     let phases = state.phases();
     phases
+        .filter(|(phase, status)| may_run(*status) || unfinished.get(phase).is_some())
         .flat_map(|(phase, _)| left_of(state, run_directory, unfinished, phase))
         .collect()
+}
+
+fn may_run(status: PhaseStatus) -> bool {
+    !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped)
 }
 
 /// Of [`left_running`] those that belong to one phase.
@@ -295,8 +300,7 @@ pub fn left_of(state: &State, run_directory: &Path, unfinished: &Unfinished, pha
     let Some(status) = state.phase(phase) else {
         return vec![];
     };
-    let may_run = !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
-    if !may_run && unfinished.get(phase).is_none() {
+    if !may_run(status) && unfinished.get(phase).is_none() {
         return vec![];
     }
     let directory = run_directory.to_string_lossy();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::checkpoint::collect;
 use super::records::{self, Fingerprints};
 use super::{Session, attempt_record, attempts};
-use crate::plan::{Cause, Files, Fingerprint, Mark, Phase, Plan};
+use crate::plan::{Cause, Files, Fingerprint, Made, Mark, Phase, Plan};
 use crate::state::{Event, PhaseStatus, State};
 
 /// Files up to this size are hashed whole; of larger ones the head and the tail, this much each, and their time counts.
@@ -117,7 +117,15 @@ pub(super) fn take(
 /// Whether it waits for nothing and looks at no file, and what it is made from is what is recorded.
 fn is_plainly_fresh(session: &Session, recorded: &mut Fingerprints<'_>, phase: &Phase) -> bool {
     let lists = [&phase.after, &phase.after_any, &phase.inputs, &phase.outputs];
-    lists.iter().all(|list| list.is_empty()) && recorded.has(&phase.name, &take(session, phase, &BTreeSet::new(), None))
+    if lists.iter().any(|list| !list.is_empty()) {
+        return false;
+    }
+    let names = phase.body.parameters.iter().map(String::as_str);
+    let params = names.filter_map(|name| Some((name, session.parameters().get(name)?.value.clone())));
+    let made = Made::of(&phase.body, params.collect());
+    recorded
+        .text(&phase.name)
+        .is_some_and(|recorded| made.is_recorded(recorded))
 }
 
 /// What the state says of a completed phase's making.

@@ -46,7 +46,7 @@ pub(super) struct Shared {
     examiner: OnceLock<Arc<dyn Examiner>>,
     top_level: OnceLock<Scope<'static>>,
     functions: Mutex<Vec<(String, Vec<String>)>>,
-    reaches: Mutex<HashMap<Place, Option<Arc<Reach>>>>,
+    reaches: Mutex<foldhash::HashMap<Place, Option<Arc<Reach>>>>,
     all_functions: Mutex<(usize, Arc<Functions>)>,
     captured: Mutex<HashMap<String, Vec<String>>>,
     bindings: OnceLock<BTreeMap<String, String>>,

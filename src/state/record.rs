@@ -6,9 +6,9 @@
 //! line behind it and is seeded with the segment's nonce: a stale block of another file is never taken for a line.
 
 use std::borrow::Cow;
-use std::str::Split;
 
 use crc32c::crc32c_append;
+use memchr::memchr;
 
 use super::event::Change;
 
@@ -110,7 +110,10 @@ pub(super) struct Checked<'a> {
     pub(super) seq: u64,
     pub(super) at_ms: u64,
     pub(super) verb: Cow<'a, str>,
-    items: Split<'a, char>,
+    /// The items, between tabs.
+    items: Option<&'a str>,
+    /// Whether anything in them is escaped.
+    is_escaped: bool,
 }
 
 /// An item as it stands in its line: a section, perhaps a key in it, and its value if it has one.
@@ -123,7 +126,18 @@ pub(super) struct Part<'a> {
 impl<'a> Checked<'a> {
     /// Its items; `None` in the place of one that is none.
     pub(super) fn parts(self) -> impl Iterator<Item = Option<Part<'a>>> {
-        self.items.map(read_part)
+        let Checked { items, is_escaped, .. } = self;
+        let mut rest = items;
+        let items = std::iter::from_fn(move || {
+            let items = rest?;
+            let (item, others) = match memchr(b'\t', items.as_bytes()) {
+                Some(tab) => (&items[..tab], Some(&items[tab + 1..])),
+                None => (items, None),
+            };
+            rest = others;
+            Some(item)
+        });
+        items.map(move |item| read_part(item, is_escaped))
     }
 }
 
@@ -160,8 +174,12 @@ pub(super) fn check_line(nonce: u32, line: &[u8]) -> Option<Checked<'_>> {
     if u32::from_str_radix(sum, 16).ok()? != crc32c_append(nonce, rest) {
         return None;
     }
-    let mut fields = std::str::from_utf8(rest).ok()?.split('\t');
-    let mut head = fields.next()?.splitn(3, ' ');
+    let text = std::str::from_utf8(rest).ok()?;
+    let (head, items) = match text.split_once('\t') {
+        Some((head, items)) => (head, Some(items)),
+        None => (text, None),
+    };
+    let mut head = head.splitn(3, ' ');
     let seq = head.next()?.parse().ok()?;
     let at_ms = head.next()?.parse().ok()?;
     let verb = unescape(head.next()?);
@@ -169,20 +187,28 @@ pub(super) fn check_line(nonce: u32, line: &[u8]) -> Option<Checked<'_>> {
         seq,
         at_ms,
         verb,
-        items: fields,
+        items,
+        is_escaped: memchr(b'\\', rest).is_some(),
     })
 }
 
-fn read_part(text: &str) -> Option<Part<'_>> {
+fn read_part(text: &str, is_escaped: bool) -> Option<Part<'_>> {
+    let plain = |text| {
+        if is_escaped {
+            unescape(text)
+        } else {
+            Cow::Borrowed(text)
+        }
+    };
     let (removed, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
     };
     let (section, entry) = text.strip_prefix('[')?.split_once(']')?;
-    let section = unescape(section);
+    let section = plain(section);
     let (key, value) = match entry.split_once('=') {
-        Some((key, value)) => (Some(unescape(key)), Some(unescape(value))),
-        None if removed => (Some(unescape(entry)), None),
+        Some((key, value)) => (Some(plain(key)), Some(plain(value))),
+        None if removed => (Some(plain(entry)), None),
         None if entry.is_empty() => (None, None),
         None => return None,
     };

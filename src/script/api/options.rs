@@ -37,6 +37,10 @@ impl Options {
     }
 
     fn take(&mut self, name: &str) -> Option<Dynamic> {
+        // Most phases have none, and this is asked for each of them and each option.
+        if self.map.is_empty() {
+            return None;
+        }
         self.map.remove(name).map(|v| v.flatten()).filter(|v| !v.is_unit())
     }
 
