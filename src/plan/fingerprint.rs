@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 /// What the text of a body comes to.
@@ -25,7 +25,8 @@ pub struct Body {
     /// Its text. Phases that a loop declares share it.
     pub code: Arc<Code>,
     /// What it captured, by path (`p.lr`): the value as JSON, or `#` and a hash where the value may be a secret or is long.
-    pub captured: BTreeMap<String, String>,
+    /// In the order of the paths, each once: a map would take half a kilobyte for one value.
+    pub captured: Vec<(String, String)>,
     /// Parameters that stand behind captured variables.
     pub parameters: Vec<String>,
 }
@@ -83,10 +84,14 @@ pub struct Made<'a> {
     functions: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     params: BTreeMap<&'a str, Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    captured: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "as_map")]
+    captured: &'a [(String, String)],
     inputs: Files,
     outputs: Files,
+}
+
+fn as_map<S: Serializer>(entries: &&[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(key, value)| (key, value)))
 }
 
 impl<'a> Made<'a> {
@@ -311,7 +316,7 @@ mod tests {
                 text: text.map(String::from),
                 functions: map(functions),
             }),
-            captured: map(captured),
+            captured: map(captured).into_iter().collect(),
             parameters: vec![],
         };
         let cases = [
@@ -330,7 +335,7 @@ mod tests {
                 text: body.code.text.clone(),
                 functions: body.code.functions.clone(),
                 params: lr.iter().map(|lr| ("lr".into(), lr.clone())).collect(),
-                captured: body.captured.clone(),
+                captured: body.captured.iter().cloned().collect(),
                 ..Fingerprint::default()
             };
             serde_json::to_string(&fingerprint).expect("it is JSON")

@@ -108,7 +108,7 @@ pub(super) fn take(
         text: phase.body.code.text.clone(),
         functions: phase.body.code.functions.clone(),
         params,
-        captured: phase.body.captured.clone(),
+        captured: phase.body.captured.iter().cloned().collect(),
         inputs: look(&base, &phase.inputs, earlier.map(|e| &e.inputs)),
         outputs: look(&base, &phase.outputs, earlier.map(|e| &e.outputs)),
     }

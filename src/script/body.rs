@@ -32,6 +32,7 @@ pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &Fn
         _ => true,
     };
     let names = captured_names(shared, context, closure);
+    let mut captured = BTreeMap::new();
     for (name, value) in names.iter().zip(closure.curry()) {
         if GLOBALS.contains(&name.as_str()) {
             continue;
@@ -41,18 +42,19 @@ pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &Fn
         let mut leaves = vec![];
         flatten(name, &value, &mut leaves);
         if leaves.len() > MOST_VALUES {
-            body.captured.insert(name.clone(), hashed(&value));
+            captured.insert(name.clone(), hashed(&value));
             continue;
         }
         for (path, leaf) in leaves.into_iter().filter(|(path, _)| may_read(path)) {
             match parameter_behind(shared, &path, leaf) {
                 Some(parameter) => body.parameters.push(parameter),
                 None => {
-                    body.captured.insert(path, shown(shared, leaf));
+                    captured.insert(path, shown(shared, leaf));
                 }
             }
         }
     }
+    body.captured = captured.into_iter().collect();
     body
 }
 
@@ -66,10 +68,9 @@ fn reach_of(shared: &Shared, context: &NativeCallContext) -> Option<Arc<Reach>> 
 }
 
 /// The variables that a closure captured: they are the first of its parameters.
-fn captured_names(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Vec<String> {
-    let count = closure.curry().len();
-    if count == 0 {
-        return vec![];
+fn captured_names(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Arc<[String]> {
+    if closure.curry().is_empty() {
+        return Arc::default();
     }
     shared.captured_by(closure.fn_name(), || {
         let libraries = &context.global_runtime_state().lib;
@@ -92,9 +93,10 @@ fn flatten<'a>(path: &str, value: &'a Value, leaves: &mut Vec<(String, &'a Value
 /// The parameter that a captured value is: the script bound it to that variable, or to a key of the parameter's own name.
 fn parameter_behind(shared: &Shared, path: &str, value: &Value) -> Option<String> {
     let last = path.rsplit('.').next().unwrap_or(path);
-    let name = shared.bound_to(path).unwrap_or_else(|| last.to_string());
+    let name = shared.bound_to(path).unwrap_or(last);
     let parameters = shared.session.parameters();
-    parameters.get(&name).filter(|p| p.value == *value).map(|_| name)
+    let is_it = parameters.get(name).is_some_and(|parameter| parameter.value == *value);
+    is_it.then(|| name.to_owned())
 }
 
 /// A captured value as it may stand in the state file: what could be a secret is only hashed.

@@ -48,7 +48,7 @@ pub(super) struct Shared {
     functions: Mutex<Vec<(String, Vec<String>)>>,
     reaches: Mutex<foldhash::HashMap<Place, Option<Arc<Reach>>>>,
     all_functions: Mutex<(usize, Arc<Functions>)>,
-    captured: Mutex<HashMap<String, Vec<String>>>,
+    captured: Mutex<HashMap<String, Arc<[String]>>>,
     bindings: OnceLock<BTreeMap<String, String>>,
 }
 
@@ -195,11 +195,11 @@ impl Shared {
     }
 
     /// The parameters of a closure, the captured ones first; `find` is asked once for each closure.
-    pub(super) fn captured_by(&self, closure: &str, find: impl FnOnce() -> Vec<String>) -> Vec<String> {
+    pub(super) fn captured_by(&self, closure: &str, find: impl FnOnce() -> Vec<String>) -> Arc<[String]> {
         if let Some(known) = lock(&self.captured).get(closure) {
             return known.clone();
         }
-        let found = find();
+        let found: Arc<[String]> = find().into();
         lock(&self.captured).insert(closure.into(), found.clone());
         found
     }
@@ -210,8 +210,8 @@ impl Shared {
     }
 
     /// The parameter that a variable of the main script is bound to.
-    pub(super) fn bound_to(&self, variable: &str) -> Option<String> {
-        self.bindings.get()?.get(variable).cloned()
+    pub(super) fn bound_to(&self, variable: &str) -> Option<&str> {
+        self.bindings.get()?.get(variable).map(String::as_str)
     }
 
     /// Puts values behind names, for lines that are typed in; a variable of the same name comes first.
