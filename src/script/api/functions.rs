@@ -1,5 +1,6 @@
 //! `takes(function, count)`, and the same question asked of bodies and policies.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rhai::{FnPtr, Module, NativeCallContext};
@@ -37,7 +38,7 @@ pub(super) fn fits(
     context: &NativeCallContext,
     function: &FnPtr,
     (count, how): (usize, &str),
-    what: &str,
+    what: fmt::Arguments<'_>,
 ) -> Outcome<()> {
     if shared.libraries.takes(context, function, count) {
         return Ok(());

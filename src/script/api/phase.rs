@@ -82,7 +82,7 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
         return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
     }
-    fits(shared, context, &body, BODY, &format!("the body of phase `{name}`"))?;
+    fits(shared, context, &body, BODY, format_args!("the body of phase `{name}`"))?;
     let policy = options.function("on_failure")?;
     let complete_when = options.function("complete_when")?;
     for (function, shape, option) in [
@@ -90,7 +90,7 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         (&complete_when, JUDGE, "complete_when"),
     ] {
         if let Some(function) = function {
-            fits(shared, context, function, shape, &format!("phase: `{option}`"))?;
+            fits(shared, context, function, shape, format_args!("phase: `{option}`"))?;
         }
     }
     let running = current::attempt();

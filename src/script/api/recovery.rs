@@ -44,7 +44,13 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
                     "on_failure() belongs at the top level of the script; a phase has its own option `on_failure`",
                 ));
             }
-            fits(&known, &context, &policy, POLICY, "on_failure: the policy")?;
+            fits(
+                &known,
+                &context,
+                &policy,
+                POLICY,
+                format_args!("on_failure: the policy"),
+            )?;
             known.set_policy(own_closure(policy));
             Ok(())
         },

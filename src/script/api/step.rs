@@ -29,7 +29,7 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
 
 fn step(shared: &Shared, context: &NativeCallContext, name: &str, body: FnPtr) -> Outcome<Dynamic> {
     let attempt = current::attempt().ok_or_else(|| mistake("step() runs inside a phase"))?;
-    fits(shared, context, &body, BODY, &format!("the body of step `{name}`"))?;
+    fits(shared, context, &body, BODY, format_args!("the body of step `{name}`"))?;
     if let Err(recorded) = attempt.enter_step(name).map_err(mistake)? {
         return Ok(from_data(&recorded));
     }
