@@ -145,7 +145,8 @@ fn the_running_phase_of_a_run_that_is_on_is_not_for_the_editor_but_the_others_ar
         refused.stderr
     );
     let place = place.env("VISUAL", "sh b.sh");
-    place.jumar(&["edit", "r"]).code(0);
+    let taken = place.jumar(&["edit", "r"]).code(0);
+    assert_eq!(taken.stderr, "the run that is on goes on with it\n");
     place.write("go", "");
     let ended: Ended = run.wait_with_output().expect("it ends").into();
     ended.code(0);

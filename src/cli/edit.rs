@@ -370,6 +370,10 @@ fn report(run: &RunPath, changes: &[Shown], as_json: bool, printer: &Printer) ->
         };
         printer.result(&line);
     }
+    if holder(&run.state_file).is_some() {
+        printer.info("the run that is on goes on with it");
+        return exit_code::DONE;
+    }
     // A file that is written to at this very moment is no reason to fail: the edit is made.
     let advice = read(&run.state_file)
         .map(|state| standing_advice(&state))
