@@ -76,6 +76,7 @@ fn state_phases_parameters_metrics_results_and_functions_are_in_reach() {
 fn a_run_can_be_asked_about_how_it_was() {
     let place = after_a_run();
     for (run, expression, value) in [
+        ("r@0", "phases.train", "pending"),
         ("r@1", "phases.train", "pending"),
         ("r@1", "metrics.len()", "0"),
         ("r@1", "double(batch)", "8"),

@@ -9,7 +9,7 @@ use super::watch::Watcher;
 use crate::plan::Provided;
 use crate::run::{Observer, RunDirectory, RunPath, Session, recorded_parameters};
 use crate::script::{Host, Inspector, ScriptError, ScriptSource};
-use crate::state::{Moment, Owner, State, holder, value};
+use crate::state::{Moment, Owner, State, holder, read, value};
 use crate::ui::Printer;
 
 /// A run that is looked at.
@@ -58,8 +58,12 @@ impl Look {
         with: With,
         printer: &Printer,
     ) -> Result<Look, CliError> {
-        let source = recorded_script(&run, &state, None, printer);
-        go_to_working_directory(&mut run, None, &state, printer)?;
+        // Before a run's first event nothing is written down, not even which script it is of.
+        let is_before = moment.is_some() && state.get("metadata", "script").is_none();
+        let later = is_before.then(|| read(&run.state_file).ok()).flatten();
+        let telling = later.as_ref().unwrap_or(&state);
+        let source = recorded_script(&run, telling, None, printer);
+        go_to_working_directory(&mut run, None, telling, printer)?;
         let owner = holder(&run.state_file).filter(|_| moment.is_none());
         let watcher = Arc::new(Watcher::new(printer, true, false));
         let session = Arc::new(session(&run, &state, with, &watcher));
