@@ -106,7 +106,7 @@ fn verdicts(look: &Look) -> Vec<Verdict> {
     let selected = vec![true; plan.len()];
     let before = look.session.ledger.read(|state| standings(&plan, state, &selected));
     let mut schedule = Schedule::new(&plan, before, selected, false);
-    let again = |phase: &Phase| phase.rerun_when_stale && stale.iter().any(|s| s.phase == phase.name);
+    let again = |phase: &Phase| phase.options.rerun_when_stale && stale.iter().any(|s| s.phase == phase.name);
     for (position, phase) in plan.phases().iter().enumerate() {
         if again(phase) {
             schedule.set_back(&plan, position);
@@ -170,7 +170,7 @@ fn why(
     });
     let still = still.flatten();
     let because = causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let waits_for = phase.after.iter().chain(&phase.after_any);
+    let waits_for = phase.options.after.iter().chain(&phase.options.after_any);
     let unsure: Vec<&str> = waits_for
         .filter(|name| stale.iter().any(|s| s.phase == **name))
         .map(String::as_str)
@@ -240,7 +240,7 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
         }
     };
     line("status", verdict.status.to_string());
-    line("help", phase.help.clone().unwrap_or_default());
+    line("help", phase.options.help.clone().unwrap_or_default());
     line(
         "declared at",
         phase.origin.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -252,10 +252,10 @@ fn in_detail(look: &Look, verdict: &Verdict) -> String {
         };
         names.iter().map(one).collect::<Vec<_>>().join(", ")
     };
-    line("waits for", standing(&phase.after));
-    line("after any of", standing(&phase.after_any));
-    line("inputs", phase.inputs.join(", "));
-    line("outputs", phase.outputs.join(", "));
+    line("waits for", standing(&phase.options.after));
+    line("after any of", standing(&phase.options.after_any));
+    line("inputs", phase.options.inputs.join(", "));
+    line("outputs", phase.options.outputs.join(", "));
     let parameters = look.session.parameters();
     // One that is declared inside a phase is not known before that runs.
     let recorded = recorded_parameters(&look.state);
@@ -303,8 +303,8 @@ fn to_json(look: &Look, verdict: &Verdict) -> Value {
         "stale": !verdict.causes.is_empty(),
         "why": verdict.why,
         "causes": verdict.causes.iter().map(Cause::to_json).collect::<Vec<_>>(),
-        "after": phase.after,
-        "after_any": phase.after_any,
+        "after": phase.options.after,
+        "after_any": phase.options.after_any,
         "attempts": attempts(&look.state, &phase.name).len(),
     })
 }

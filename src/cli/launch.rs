@@ -374,7 +374,13 @@ impl Begun {
         let Some(phase) = plan.find(from).map(|at| &plan.phases()[at]) else {
             return Ok(());
         };
-        let before: Vec<&str> = phase.after.iter().chain(&phase.after_any).map(String::as_str).collect();
+        let before: Vec<&str> = phase
+            .options
+            .after
+            .iter()
+            .chain(&phase.options.after_any)
+            .map(String::as_str)
+            .collect();
         if before.is_empty() {
             return Ok(());
         }
@@ -410,14 +416,14 @@ impl Begun {
             .zip(&selected)
             .filter(|(_, s)| **s)
             .map(|(p, _)| p)
-            .filter(|p| p.gpus > 0)
-            .max_by_key(|p| p.gpus);
+            .filter(|p| p.options.gpus > 0)
+            .max_by_key(|p| p.options.gpus);
         if let Some(phase) = hungry {
             let there = session.gpus().all().len();
-            if phase.gpus > there {
+            if phase.options.gpus > there {
                 return Err(CliError::usage(format!(
                     "phase `{}` asks for {} GPUs, and there are {there}",
-                    phase.name, phase.gpus
+                    phase.name, phase.options.gpus
                 ))
                 .hint("GPUs are those of CUDA_VISIBLE_DEVICES when it is set, else what nvidia-smi lists"));
             }
@@ -432,7 +438,13 @@ fn not_completed(session: &Session, phase: &Phase) -> Vec<String> {
         let status = session.ledger.read(|state| state.phase(name));
         matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped))
     };
-    phase.after.iter().filter(|name| !is_completed(name)).cloned().collect()
+    phase
+        .options
+        .after
+        .iter()
+        .filter(|name| !is_completed(name))
+        .cloned()
+        .collect()
 }
 
 /// A phase that is run alone may meet that something it builds on is not there; then this is why.

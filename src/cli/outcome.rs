@@ -128,7 +128,7 @@ fn summary(report: &Report, printer: &Printer) -> String {
             String::new()
         };
         table.row(vec![
-            phase.name.as_str().into(),
+            phase.phase.name.as_str().into(),
             Cell::new(word).tone(tone),
             attempts.into(),
             time.into(),
@@ -225,7 +225,7 @@ fn to_json(session: &Session, report: &Report, code: u8) -> Value {
         .iter()
         .map(|p| {
             json!({
-                "name": p.name,
+                "name": p.phase.name,
                 "status": standing_word(p.standing).0,
                 "ran": p.ran,
                 "seconds": if p.ran { Some(p.seconds) } else { None },

@@ -81,18 +81,24 @@ pub(super) fn script_help(source: &ScriptSource, session: &Session, printer: &Pr
     ]);
     let plan = session.plan();
     for phase in plan.phases() {
-        let after: Vec<&str> = phase.after.iter().chain(&phase.after_any).map(String::as_str).collect();
+        let after: Vec<&str> = phase
+            .options
+            .after
+            .iter()
+            .chain(&phase.options.after_any)
+            .map(String::as_str)
+            .collect();
         let after = if after.len() > 2 {
             format!("{} and {} more", after[0], after.len() - 1)
         } else {
             after.join(", ")
         };
-        let number = phase.number.map(|n| n.to_string()).unwrap_or_default();
+        let number = phase.options.number.map(|n| n.to_string()).unwrap_or_default();
         table.row(vec![
             Cell::new(format!("  {}", phase.name)).tone(Tone::Bold),
             number.into(),
             after.into(),
-            phase.help.clone().unwrap_or_default().into(),
+            phase.options.help.clone().unwrap_or_default().into(),
         ]);
     }
     if table.is_empty() {

@@ -73,7 +73,7 @@ impl PlanError {
 /// The declared phases, in the order of their declaration.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    phases: Vec<Arc<Phase>>,
+    phases: Arc<Vec<Arc<Phase>>>,
     /// Where in `phases` a name is, with its hash: a table that grows does not go through the names again.
     index: HashTable<(u32, u64)>,
     hasher: RandomState,
@@ -81,21 +81,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Appends a phase.
+    /// Appends a phase; returns its place in the order.
     ///
     /// # Errors
     /// [`PlanError::Duplicate`], [`PlanError::DuplicateNumber`] or [`PlanError::BadName`]; the plan is then as before.
-    pub fn add(&mut self, phase: Phase) -> Result<(), PlanError> {
+    pub fn add(&mut self, phase: Phase) -> Result<usize, PlanError> {
         if let Some(why) = name_fault(&phase.name) {
             return Err(PlanError::BadName { name: phase.name, why });
         }
-        if let Some(first) = self.position(&phase.name) {
+        let (place, hash) = (self.phases.len(), self.hasher.hash_one(&phase.name));
+        if let Some(first) = self.position_of(hash, &phase.name) {
             return Err(PlanError::Duplicate {
                 name: phase.name,
                 first: self.phases[first].origin.clone(),
             });
         }
-        if let Some(number) = phase.number {
+        if let Some(number) = phase.options.number {
             if let Some(&first) = self.numbers.get(&number) {
                 return Err(PlanError::DuplicateNumber {
                     number,
@@ -103,28 +104,32 @@ impl Plan {
                     second: phase.name,
                 });
             }
-            self.numbers.insert(number, self.phases.len());
+            self.numbers.insert(number, place);
         }
-        let (place, hash) = (self.phases.len() as u32, self.hasher.hash_one(&phase.name));
-        self.phases.push(Arc::new(phase));
-        self.index.insert_unique(hash, (place, hash), |(_, hash)| *hash);
-        Ok(())
+        Arc::make_mut(&mut self.phases).push(Arc::new(phase));
+        self.index.insert_unique(hash, (place as u32, hash), |(_, hash)| *hash);
+        Ok(place)
     }
 
     /// Takes the phase that was added last out again.
     pub fn remove_last(&mut self) {
-        if let Some(phase) = self.phases.pop() {
+        if let Some(phase) = Arc::make_mut(&mut self.phases).pop() {
             let (hash, place) = (self.hasher.hash_one(&phase.name), self.phases.len());
             if let Ok(entry) = self.index.find_entry(hash, |(other, _)| *other as usize == place) {
                 entry.remove();
             }
-            phase.number.map(|n| self.numbers.remove(&n));
+            phase.options.number.map(|n| self.numbers.remove(&n));
         }
     }
 
     /// The phases in order.
     pub fn phases(&self) -> &[Arc<Phase>] {
         &self.phases
+    }
+
+    /// The phases in order, for whoever looks at them without the plan. Costs nothing.
+    pub fn shared_phases(&self) -> Arc<Vec<Arc<Phase>>> {
+        Arc::clone(&self.phases)
     }
 
     /// How many there are.
@@ -139,7 +144,10 @@ impl Plan {
 
     /// The place of a phase in the order.
     pub fn position(&self, name: &str) -> Option<usize> {
-        let hash = self.hasher.hash_one(name);
+        self.position_of(self.hasher.hash_one(name), name)
+    }
+
+    fn position_of(&self, hash: u64, name: &str) -> Option<usize> {
         let found = self.index.find(hash, |(place, other)| {
             *other == hash && self.phases[*place as usize].name == name
         });
@@ -167,18 +175,7 @@ impl Plan {
     /// # Errors
     /// [`PlanError::UnknownDependency`] or [`PlanError::Cycle`].
     pub fn validate(&self) -> Result<(), PlanError> {
-        for phase in &self.phases {
-            for name in phase.after.iter().chain(&phase.after_any) {
-                if self.position(name).is_none() {
-                    return Err(PlanError::UnknownDependency {
-                        phase: phase.name.clone(),
-                        missing: name.clone(),
-                        near: self.nearest(name),
-                        origin: phase.origin.clone(),
-                    });
-                }
-            }
-        }
+        self.phases.iter().try_for_each(|phase| self.check_names(phase))?;
         match self.circle() {
             Some(path) => Err(PlanError::Cycle {
                 origin: self.get(&path[0]).and_then(|p| p.origin.clone()),
@@ -188,13 +185,41 @@ impl Plan {
         }
     }
 
+    /// As [`Plan::validate`], for the phase that was added last to a plan that had nothing wrong with it: nobody waits for it yet.
+    ///
+    /// # Errors
+    /// As [`Plan::validate`].
+    pub fn validate_last(&self) -> Result<(), PlanError> {
+        let Some(phase) = self.phases.last() else { return Ok(()) };
+        self.check_names(phase)?;
+        let mut names = phase.options.after.iter().chain(&phase.options.after_any);
+        if names.any(|name| *name == phase.name) {
+            return self.validate();
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, phase: &Phase) -> Result<(), PlanError> {
+        let mut names = phase.options.after.iter().chain(&phase.options.after_any);
+        match names.find(|name| self.position(name).is_none()) {
+            None => Ok(()),
+            Some(missing) => Err(PlanError::UnknownDependency {
+                phase: phase.name.clone(),
+                missing: missing.clone(),
+                near: self.nearest(missing),
+                origin: phase.origin.clone(),
+            }),
+        }
+    }
+
     /// The positions that a phase waits for.
     pub fn dependencies(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
         let phase = &self.phases[position];
         phase
+            .options
             .after
             .iter()
-            .chain(&phase.after_any)
+            .chain(&phase.options.after_any)
             .filter_map(|name| self.position(name))
     }
 
@@ -286,6 +311,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PhaseOptions;
     use super::*;
 
     fn plan(phases: &[(&str, &[&str])]) -> Plan {
@@ -293,7 +319,11 @@ mod tests {
         for (name, after) in phases {
             plan.add(Phase {
                 name: name.to_string(),
-                after: after.iter().map(|s| s.to_string()).collect(),
+                options: PhaseOptions {
+                    after: after.iter().map(|s| s.to_string()).collect(),
+                    ..PhaseOptions::default()
+                }
+                .into(),
                 ..Phase::default()
             })
             .expect("distinct names");
@@ -329,6 +359,15 @@ mod tests {
     }
 
     #[test]
+    fn the_phase_that_was_added_last_is_checked_as_the_whole_plan_is() {
+        for (after, is_fine) in [(&["a", "b"], true), (&["a", "last"], false), (&["a", "none"], false)] {
+            let plan = plan(&[("a", &[]), ("b", &["a"]), ("last", after)]);
+            assert_eq!(plan.validate_last(), plan.validate());
+            assert_eq!(plan.validate().is_ok(), is_fine, "{after:?}");
+        }
+    }
+
+    #[test]
     fn a_chain_of_100_000_phases_is_checked_without_recursion() {
         let names: Vec<String> = (0..100_000).map(|i| format!("p{i}")).collect();
         let mut plan = Plan::default();
@@ -340,7 +379,11 @@ mod tests {
             };
             plan.add(Phase {
                 name: name.clone(),
-                after,
+                options: PhaseOptions {
+                    after,
+                    ..PhaseOptions::default()
+                }
+                .into(),
                 ..Phase::default()
             })
             .expect("distinct names");
@@ -369,7 +412,11 @@ mod tests {
         let mut plan = plan(&[("training", &[])]);
         plan.add(Phase {
             name: "phase1_statistical".into(),
-            number: Some(1),
+            options: PhaseOptions {
+                number: Some(1),
+                ..PhaseOptions::default()
+            }
+            .into(),
             ..Phase::default()
         })
         .expect("new");

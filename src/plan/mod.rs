@@ -17,6 +17,6 @@ pub use fingerprint::{Body, Cause, Code, FileChange, Files, Fingerprint, Made, M
 pub(crate) use graph::nearest;
 pub use graph::{Plan, PlanError};
 pub use parameters::{Parameter, ParameterError, ParameterSource, Parameters, Provided, RawOption};
-pub use phase::{Origin, Phase};
+pub use phase::{Origin, Phase, PhaseOptions};
 pub use schedule::{Blocked, Schedule, Standing};
 pub use selection::{Selection, SelectionError};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::Body;
@@ -24,11 +24,24 @@ impl fmt::Display for Origin {
 
 /// A phase: the unit that is completed once and never run again behind the user's back.
 ///
-/// The body is not here. It belongs to the script host; the plan knows a phase by its name alone.
+/// The function itself is not here. It belongs to the script host; the plan knows a phase by its name alone.
 #[derive(Clone, Debug, Default)]
 pub struct Phase {
     /// Its name: the key in the state file's `[phases]`.
     pub name: String,
+    /// What the script says of its body.
+    pub body: Body,
+    /// How it is to be run. Phases that say nothing of that share what is the default: a script may declare 100,000 of them.
+    pub options: Arc<PhaseOptions>,
+    /// The phase whose body declared this one, when it was not the script's top level.
+    pub declared_by: Option<String>,
+    /// Where it was declared.
+    pub origin: Option<Origin>,
+}
+
+/// What a script can say of how a phase is to be run.
+#[derive(Clone, Debug, Default)]
+pub struct PhaseOptions {
     /// Phases that must have completed (or been skipped) first.
     pub after: Vec<String>,
     /// Phases that must have finished first, whether they completed or failed.
@@ -53,14 +66,16 @@ pub struct Phase {
     pub inputs: Vec<String>,
     /// Files that it makes: glob patterns. A loss of them makes it stale.
     pub outputs: Vec<String>,
-    /// What the script says of its body.
-    pub body: Body,
     /// What `--phase N` means.
     pub number: Option<i64>,
     /// One line for `--help` and the plan.
     pub help: Option<String>,
-    /// The phase whose body declared this one, when it was not the script's top level.
-    pub declared_by: Option<String>,
-    /// Where it was declared.
-    pub origin: Option<Origin>,
+}
+
+impl PhaseOptions {
+    /// Those of a phase of which the script says nothing: one copy for all of them.
+    pub fn none() -> Arc<PhaseOptions> {
+        static NONE: LazyLock<Arc<PhaseOptions>> = LazyLock::new(Arc::default);
+        Arc::clone(&NONE)
+    }
 }

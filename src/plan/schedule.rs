@@ -89,7 +89,7 @@ impl Schedule {
         self.unmet.resize(plan.len(), 0);
         for here in from..plan.len() {
             let phase = &plan.phases()[here];
-            for (names, any) in [(&phase.after, false), (&phase.after_any, true)] {
+            for (names, any) in [(&phase.options.after, false), (&phase.options.after_any, true)] {
                 for earlier in names.iter().filter_map(|n| plan.position(n)) {
                     let ignored = self.alone && !self.selected[earlier];
                     if !ignored {
@@ -143,7 +143,7 @@ impl Schedule {
         }
         let phase = &plan.phases()[here];
         let mut unmet = 0;
-        for (names, any) in [(&phase.after, false), (&phase.after_any, true)] {
+        for (names, any) in [(&phase.options.after, false), (&phase.options.after_any, true)] {
             for earlier in names.iter().filter_map(|n| plan.position(n)) {
                 let ignored = self.alone && !self.selected[earlier];
                 unmet += usize::from(!ignored && !self.standing[earlier].satisfies(any));
@@ -181,7 +181,7 @@ impl Schedule {
         }
         let phase = &plan.phases()[here];
         let (mut failed, mut pending) = (vec![], vec![]);
-        for (names, any) in [(&phase.after, false), (&phase.after_any, true)] {
+        for (names, any) in [(&phase.options.after, false), (&phase.options.after_any, true)] {
             for name in names {
                 let Some(earlier) = plan.position(name) else { continue };
                 match self.standing[earlier] {
@@ -202,7 +202,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Phase;
+    use crate::plan::{Phase, PhaseOptions};
 
     fn stock() -> Plan {
         let mut plan = Plan::default();
@@ -210,8 +210,12 @@ mod tests {
         let mut add = |name: &str, after: &[&str], after_any: &[&str]| {
             let phase = Phase {
                 name: name.into(),
-                after: strings(after),
-                after_any: strings(after_any),
+                options: PhaseOptions {
+                    after: strings(after),
+                    after_any: strings(after_any),
+                    ..PhaseOptions::default()
+                }
+                .into(),
                 ..Phase::default()
             };
             plan.add(phase).expect("distinct names");
@@ -279,7 +283,11 @@ mod tests {
         let mut schedule = Schedule::new(&plan, vec![Standing::Completed; 4], vec![true; 4], false);
         plan.add(Phase {
             name: "late".into(),
-            after: vec!["one".into()],
+            options: PhaseOptions {
+                after: vec!["one".into()],
+                ..PhaseOptions::default()
+            }
+            .into(),
             ..Phase::default()
         })
         .expect("new");

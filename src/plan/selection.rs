@@ -67,7 +67,7 @@ impl Selection {
 
 fn find(plan: &Plan, name: &str) -> Result<usize, SelectionError> {
     plan.find(name).ok_or_else(|| {
-        let known = plan.phases().iter().map(|p| match p.number {
+        let known = plan.phases().iter().map(|p| match p.options.number {
             Some(n) => format!("{} ({n})", p.name),
             None => p.name.clone(),
         });
@@ -110,7 +110,7 @@ fn descendants(plan: &Plan, start: usize) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Phase;
+    use crate::plan::{Phase, PhaseOptions};
 
     fn diamond() -> Plan {
         let mut plan = Plan::default();
@@ -122,8 +122,12 @@ mod tests {
         ] {
             plan.add(Phase {
                 name: name.into(),
-                after: after.into_iter().map(String::from).collect(),
-                number,
+                options: PhaseOptions {
+                    after: after.into_iter().map(String::from).collect(),
+                    number,
+                    ..PhaseOptions::default()
+                }
+                .into(),
                 ..Phase::default()
             })
             .expect("distinct");

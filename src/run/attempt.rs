@@ -88,7 +88,7 @@ impl Attempt {
         record.gpus.clone_from(&devices);
         record.params = parameters(&session, &overrides);
         record.changed = overrides.masked();
-        record.phase_number = phase.number;
+        record.phase_number = phase.options.number;
         Attempt {
             stop: session.stop.clone(),
             session,
@@ -196,22 +196,26 @@ impl Attempt {
         )
     }
 
-    /// Declares a phase from inside this one; it is pending, and on disk, when this returns.
+    /// Declares a phase from inside this one; it is pending, and on disk, when this returns. One that this phase has declared
+    /// before, because it is tried again, is the same. Returns its place in the plan.
     ///
     /// # Errors
-    /// [`DeclareError::Again`] when this phase has declared it before (it was tried again).
-    pub fn declare(&self, phase: Phase) -> Result<(), DeclareError> {
+    /// [`DeclareError`] when the plan cannot have it, or it cannot be recorded.
+    pub fn declare(&self, phase: Phase) -> Result<usize, DeclareError> {
         let name = phase.name.clone();
         let mut plan = self.session.plan();
-        let again = plan
-            .get(&name)
-            .is_some_and(|known| known.declared_by.as_deref() == Some(self.phase.name.as_str()));
-        if !again {
-            plan.add(phase).map_err(|e| DeclareError::Plan(Box::new(e)))?;
-            if let Err(error) = plan.validate() {
-                plan.remove_last();
-                return Err(DeclareError::Plan(Box::new(error)));
-            }
+        let own = Some(self.phase.name.as_str());
+        let known = plan.position(&name);
+        let known = known.filter(|place| plan.phases()[*place].declared_by.as_deref() == own);
+        let place = match known {
+            Some(place) => place,
+            None => plan.add(phase).map_err(|e| DeclareError::Plan(Box::new(e)))?,
+        };
+        if known.is_none()
+            && let Err(error) = plan.validate_last()
+        {
+            plan.remove_last();
+            return Err(DeclareError::Plan(Box::new(error)));
         }
         drop(plan);
         lock(&self.progress).declared.push(name.clone());
@@ -222,7 +226,7 @@ impl Attempt {
                 .commit(records::phase_declared(&name))
                 .map_err(|e| DeclareError::State(e.into()))?;
         }
-        if again { Err(DeclareError::Again) } else { Ok(()) }
+        Ok(place)
     }
 
     /// The attempt as it is written down.
@@ -244,7 +248,7 @@ impl Attempt {
         if self.is_over() {
             return None;
         }
-        self.phase.timeout.map(|t| t.saturating_sub(self.elapsed()))
+        self.phase.options.timeout.map(|t| t.saturating_sub(self.elapsed()))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -417,7 +421,7 @@ impl Attempt {
 
     /// What the phase's pattern matches now, and what of it is recorded; `None` when it has no pattern.
     pub(super) fn checkpoint_watch(&self) -> Option<CheckpointWatch> {
-        let pattern = self.phase.checkpoints.as_deref()?;
+        let pattern = self.phase.options.checkpoints.as_deref()?;
         let (known, first) = self.session.ledger.read(|state| {
             let first = super::attempts(state, &self.phase.name).first().map(|a| a.started);
             (records::checkpoints(state), first)
@@ -498,8 +502,6 @@ fn parameters(session: &Session, overrides: &Overrides) -> Map<String, Value> {
 /// Why a phase could not be declared from inside another.
 #[derive(Debug)]
 pub enum DeclareError {
-    /// The same phase declared it before: no harm done.
-    Again,
     /// The plan cannot have it.
     Plan(Box<PlanError>),
     /// It could not be recorded.

@@ -118,8 +118,8 @@ impl Attempt {
             .iter()
             .map(|(n, v)| (n.clone(), v.clone()))
             .collect();
-        changes.extend(self.phase.env.iter().cloned());
-        if with_devices && (self.phase.gpus > 0 || self.overrides.gpus.is_some()) {
+        changes.extend(self.phase.options.env.iter().cloned());
+        if with_devices && (self.phase.options.gpus > 0 || self.overrides.gpus.is_some()) {
             changes.push(("CUDA_VISIBLE_DEVICES".into(), Some(self.devices.join(","))));
         }
         changes.extend(lock(&self.progress).environment.iter().cloned());
@@ -170,7 +170,7 @@ impl Attempt {
         let mut env = self.identity(&self.session.absolute_directory()?);
         env.extend(self.command_environment(&[]));
         Ok(Surroundings {
-            cwd: self.phase.cwd.clone(),
+            cwd: self.phase.options.cwd.clone(),
             env: env.into_iter().collect(),
         })
     }
@@ -211,7 +211,7 @@ impl Attempt {
             .session
             .absolute_directory()
             .map_err(|e| self.broken(e.to_string()))?;
-        let cwd = request.cwd.clone().or_else(|| self.phase.cwd.clone());
+        let cwd = request.cwd.clone().or_else(|| self.phase.options.cwd.clone());
         let hash = hash_of(&request, cwd.as_deref(), &self.own_environment(&request.env));
         let place = self.book.next(step.as_deref(), &hash, request.capture);
         let mut env = self.identity(&absolute);
@@ -231,8 +231,12 @@ impl Attempt {
         let watch = Watch {
             limits: Limits {
                 own: request.timeout,
-                phase: self.phase.timeout.filter(|_| command.timeout != request.timeout),
-                stall: request.stall.or(self.phase.stall),
+                phase: self
+                    .phase
+                    .options
+                    .timeout
+                    .filter(|_| command.timeout != request.timeout),
+                stall: request.stall.or(self.phase.options.stall),
                 time: command.timeout,
             },
             judge,
@@ -311,7 +315,7 @@ impl Attempt {
         };
         let watch = Watch {
             limits: Limits {
-                phase: self.phase.timeout.filter(|_| command.timeout != own),
+                phase: self.phase.options.timeout.filter(|_| command.timeout != own),
                 time: command.timeout,
                 ..watch.limits
             },

@@ -126,7 +126,7 @@ pub fn reopen_run(
 fn is_settled(plan: &Plan, state: &State, script: PlannedScript<'_>, selection: &Selection) -> bool {
     let has = |key: &str| state.get("metadata", key).is_some();
     let is_done = |phase: &Phase, status| {
-        matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped)) && !phase.rerun_when_stale
+        matches!(status, Some(PhaseStatus::Completed | PhaseStatus::Skipped)) && !phase.options.rerun_when_stale
     };
     let Ok(selected) = selection.resolve(plan) else {
         return false;

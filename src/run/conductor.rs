@@ -34,8 +34,8 @@ pub trait Bodies: Sync {
 /// How one phase stands at the end of a walk.
 #[derive(Clone, Debug)]
 pub struct PhaseReport {
-    /// Its name.
-    pub name: String,
+    /// The phase.
+    pub phase: Arc<Phase>,
     /// How it stands.
     pub standing: Standing,
     /// Whether it ran in this walk.
@@ -297,7 +297,7 @@ impl Conductor {
 
     fn wanted_devices(&self, phase: &Phase) -> usize {
         let overrides = self.session.ledger.read(|s| records::overrides(s, &phase.name));
-        overrides.gpus.unwrap_or(phase.gpus)
+        overrides.gpus.unwrap_or(phase.options.gpus)
     }
 
     fn settle(&self, walk: &mut Walk, position: usize, end: End) -> Result<(), WalkError> {
@@ -358,7 +358,7 @@ impl Conductor {
     /// A completed phase was made from something that has just been made anew.
     fn outdate(&self, walk: &mut Walk, plan: &Plan, dependent: usize, cause: usize) -> Result<(), WalkError> {
         let (phase, cause) = (&plan.phases()[dependent], &plan.phases()[cause].name);
-        if (phase.rerun_when_stale || self.selection.rerun_stale) && walk.schedule.is_selected(dependent) {
+        if (phase.options.rerun_when_stale || self.selection.rerun_stale) && walk.schedule.is_selected(dependent) {
             self.session.ledger.commit(records::phase_set_back(&phase.name))?;
             walk.schedule.set_back(plan, dependent);
             self.session.observer.phases_expected(1);
@@ -405,9 +405,8 @@ pub enum WalkError {
 }
 
 fn blank_report(plan: &Plan, position: usize) -> PhaseReport {
-    let name = plan.phases()[position].name.clone();
     PhaseReport {
-        name,
+        phase: Arc::clone(&plan.phases()[position]),
         standing: Standing::Waiting,
         ran: false,
         seconds: 0.0,

@@ -263,10 +263,12 @@ impl PhaseRunner {
             Decision::Fail
         });
         let decision = match decision {
-            Decision::NoOpinion if self.phase.retries > 0 && self.counted <= self.phase.retries => Decision::Retry {
-                overrides: Overrides::default(),
-                delay: Duration::ZERO,
-            },
+            Decision::NoOpinion if self.phase.options.retries > 0 && self.counted <= self.phase.options.retries => {
+                Decision::Retry {
+                    overrides: Overrides::default(),
+                    delay: Duration::ZERO,
+                }
+            }
             Decision::Retry { .. } if self.counted >= MAX_ATTEMPTS_A_WALK => {
                 self.session.observer.warn(&format!(
                     "{name} was tried {MAX_ATTEMPTS_A_WALK} times; it is not tried again"

@@ -88,7 +88,7 @@ pub fn preview(
         let dependents = schedule.completed_dependents(position);
         schedule.finished(position, Standing::Completed);
         for dependent in dependents {
-            if plan.phases()[dependent].rerun_when_stale && schedule.is_selected(dependent) {
+            if plan.phases()[dependent].options.rerun_when_stale && schedule.is_selected(dependent) {
                 schedule.set_back(&plan, dependent);
             }
         }
@@ -96,8 +96,14 @@ pub fn preview(
     let plan = session.plan();
     let phases = plan.phases().iter().enumerate().map(|(position, phase)| PhasePreview {
         name: phase.name.clone(),
-        number: phase.number,
-        after: phase.after.iter().chain(&phase.after_any).cloned().collect(),
+        number: phase.options.number,
+        after: phase
+            .options
+            .after
+            .iter()
+            .chain(&phase.options.after_any)
+            .cloned()
+            .collect(),
         standing: before.get(position).copied().unwrap_or(Standing::Waiting),
         runs: runs.get(position).copied().unwrap_or(false),
         blocked: schedule.blocked(&plan, position),
@@ -106,7 +112,7 @@ pub fn preview(
             .find(|s| s.phase == phase.name)
             .map(|s| s.causes.clone())
             .unwrap_or_default(),
-        help: phase.help.clone(),
+        help: phase.options.help.clone(),
     });
     Ok(phases.collect())
 }

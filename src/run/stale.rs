@@ -36,7 +36,7 @@ pub struct Stale {
 
 /// The completed phases of the session's plan that are stale, in the plan's order.
 pub fn stale_phases(session: &Session) -> Vec<Stale> {
-    let phases = session.plan().phases().to_vec();
+    let phases = session.plan().shared_phases();
     // Files are looked at without the ledger: that takes time, in which others want the state.
     let state = session.ledger.read(State::clone);
     let stale_among = |phases: &[Arc<Phase>]| -> Vec<Stale> {
@@ -102,21 +102,26 @@ pub(super) fn take(
     let params = names
         .filter_map(|name| Some((name.clone(), session.parameters().get(name)?.value.clone())))
         .collect();
-    let base = phase.cwd.clone().unwrap_or_default();
+    let base = phase.options.cwd.clone().unwrap_or_default();
     Fingerprint {
         at: attempt_record::now(),
         text: phase.body.code.text.clone(),
         functions: phase.body.code.functions.clone(),
         params,
         captured: phase.body.captured.iter().cloned().collect(),
-        inputs: look(&base, &phase.inputs, earlier.map(|e| &e.inputs)),
-        outputs: look(&base, &phase.outputs, earlier.map(|e| &e.outputs)),
+        inputs: look(&base, &phase.options.inputs, earlier.map(|e| &e.inputs)),
+        outputs: look(&base, &phase.options.outputs, earlier.map(|e| &e.outputs)),
     }
 }
 
 /// Whether it waits for nothing and looks at no file, and what it is made from is what is recorded.
 fn is_plainly_fresh(session: &Session, recorded: &mut Fingerprints<'_>, phase: &Phase) -> bool {
-    let lists = [&phase.after, &phase.after_any, &phase.inputs, &phase.outputs];
+    let lists = [
+        &phase.options.after,
+        &phase.options.after_any,
+        &phase.options.inputs,
+        &phase.options.outputs,
+    ];
     if lists.iter().any(|list| !list.is_empty()) {
         return false;
     }
@@ -156,14 +161,14 @@ impl Known {
 
 /// The phases it waits for that completed after it, and after it was last accepted.
 fn newer(state: &State, phase: &Phase, accepted: Option<Timestamp>) -> Vec<Cause> {
-    if phase.after.is_empty() && phase.after_any.is_empty() {
+    if phase.options.after.is_empty() && phase.options.after_any.is_empty() {
         return vec![];
     }
     let ended = |name: &str| attempts(state, name).last().and_then(|a| a.ended);
     let Some(own) = ended(&phase.name).max(accepted) else {
         return vec![];
     };
-    let waits_for = phase.after.iter().chain(&phase.after_any);
+    let waits_for = phase.options.after.iter().chain(&phase.options.after_any);
     waits_for
         .filter(|name| state.phase(name) == Some(PhaseStatus::Completed) && ended(name) > Some(own))
         .map(|name| Cause::Newer(name.clone()))
@@ -175,7 +180,7 @@ pub(super) fn to_run_again(plan: &Plan, stale: &[Stale], all: bool) -> BTreeSet<
     let position = |s: &Stale| plan.position(&s.phase);
     let positions = stale.iter().filter_map(position);
     positions
-        .filter(|p| all || plan.phases()[*p].rerun_when_stale)
+        .filter(|p| all || plan.phases()[*p].options.rerun_when_stale)
         .collect()
 }
 

@@ -35,7 +35,7 @@ pub(super) fn watched<T>(
     run: impl FnOnce(&StopSignal) -> T,
     ended_well: impl FnOnce(&T) -> bool,
 ) -> Result<(T, bool), StateError> {
-    if orders.stall.is_none() && attempt.phase.checkpoints.is_none() {
+    if orders.stall.is_none() && attempt.phase.options.checkpoints.is_none() {
         return Ok((run(&attempt.stop), false));
     }
     let stop = attempt.stop.child();

@@ -112,10 +112,16 @@ fn set_output(engine: &mut Engine, shared: &Arc<Shared>) {
 /// A look at a checkpoint that takes longer than this is given up.
 const LONGEST_JUDGEMENT: Duration = Duration::from_secs(30);
 
+/// So many operations of the interpreter, a microsecond or so, go by until it is asked whether the script is to stop.
+const BETWEEN_LOOKS: u64 = 16;
+
 /// A script that spins must hear of a stop, and of its phase's timeout, too.
 fn set_stop(engine: &mut Engine, shared: &Arc<Shared>) {
     let session = Arc::clone(&shared.session);
     engine.on_progress(move |operations| {
+        if operations % BETWEEN_LOOKS != 0 {
+            return None;
+        }
         if let Some(judged) = current::has_judged_for() {
             // A stop must not keep a judge from its word on what was saved before it, but a judge may spin.
             return (judged > LONGEST_JUDGEMENT).then(|| "it took too long".into());

@@ -229,7 +229,7 @@ impl<'a, 'c> HostBodies<'a, 'c> {
         if over && failure.kind == "script" {
             failure = Failure {
                 kind: "timeout".into(),
-                message: match attempt.phase.timeout {
+                message: match attempt.phase.options.timeout {
                     Some(limit) => format!("the phase's limit of {} was over", duration_in_words(limit)),
                     None => format!("the phase's time was over after {:.1} s", attempt.seconds()),
                 },

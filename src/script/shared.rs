@@ -119,10 +119,8 @@ impl Shared {
         sources.iter().filter_map(module).collect()
     }
 
-    pub(super) fn keep_body(&self, phase: &str, body: Body) {
-        let Some(place) = self.session.plan().position(phase) else {
-            return;
-        };
+    /// Keeps the body of the phase at a place of the plan.
+    pub(super) fn keep_body(&self, place: usize, body: Body) {
         let mut bodies = lock(&self.bodies);
         if bodies.len() <= place {
             bodies.resize(place + 1, None);

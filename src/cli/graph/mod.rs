@@ -101,10 +101,10 @@ fn as_json(plan: &Plan) -> Value {
     let phases = plan.phases().iter().map(|phase| {
         json!({
             "name": phase.name,
-            "number": phase.number,
-            "gpus": phase.gpus,
-            "after": phase.after,
-            "after_any": phase.after_any,
+            "number": phase.options.number,
+            "gpus": phase.options.gpus,
+            "after": phase.options.after,
+            "after_any": phase.options.after_any,
         })
     });
     json!({ "schema": 1, "phases": phases.collect::<Vec<Value>>() })
@@ -114,14 +114,14 @@ impl Graph {
     fn of(plan: &Plan) -> Graph {
         let mut arrows = Vec::new();
         for (to, phase) in plan.phases().iter().enumerate() {
-            for (names, any_end) in [(&phase.after, false), (&phase.after_any, true)] {
+            for (names, any_end) in [(&phase.options.after, false), (&phase.options.after_any, true)] {
                 let known = names.iter().filter_map(|name| plan.position(name));
                 arrows.extend(known.map(|from| Arrow { from, to, any_end }));
             }
         }
         let node = |phase: &Arc<crate::plan::Phase>| {
-            let mut notes: Vec<String> = phase.number.map(|n| format!("phase {n}")).into_iter().collect();
-            match phase.gpus {
+            let mut notes: Vec<String> = phase.options.number.map(|n| format!("phase {n}")).into_iter().collect();
+            match phase.options.gpus {
                 0 => {}
                 1 => notes.push("1 GPU".into()),
                 many => notes.push(format!("{many} GPUs")),

@@ -54,7 +54,7 @@ impl Straight {
             renewed: plan
                 .phases()
                 .iter()
-                .filter(|p| p.rerun_when_stale)
+                .filter(|p| p.options.rerun_when_stale)
                 .map(|p| p.name.clone())
                 .collect(),
             counts: counts(&played),

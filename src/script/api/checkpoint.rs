@@ -88,7 +88,7 @@ fn newest() -> Outcome<String> {
         Ok(manifest) => {
             // Recorded as seen from the working directory; a phase that has another must find it, too.
             let path = manifest.path;
-            Ok(match attempt.phase.cwd {
+            Ok(match attempt.phase.options.cwd {
                 Some(_) => std::path::absolute(&path).map_or(path, |p| p.to_string_lossy().into_owned()),
                 None => path,
             })

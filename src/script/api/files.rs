@@ -101,7 +101,7 @@ fn example(pattern: &str) -> String {
 
 /// A path as the phase's commands would see it.
 pub(super) fn here(path: &str) -> PathBuf {
-    let directory = current::with(|attempt| attempt.and_then(|a| a.phase.cwd.clone()));
+    let directory = current::with(|attempt| attempt.and_then(|a| a.phase.options.cwd.clone()));
     directory.map_or_else(|| PathBuf::from(path), |d| d.join(path))
 }
 

@@ -15,7 +15,7 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
     let known = Arc::clone(shared);
     define(module, "gpus", &["array"], DOCS, move || -> Array {
         let held = current::with(|a| {
-            a.filter(|a| a.phase.gpus > 0 || a.overrides.gpus.is_some())
+            a.filter(|a| a.phase.options.gpus > 0 || a.overrides.gpus.is_some())
                 .map(|a| a.devices.clone())
         });
         held.unwrap_or_else(|| known.session.gpus().all().to_vec())

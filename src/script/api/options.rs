@@ -36,11 +36,12 @@ impl Options {
         Ok(Options { owner, map })
     }
 
+    /// Whether none is given, or left to be taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     fn take(&mut self, name: &str) -> Option<Dynamic> {
-        // Most phases have none, and this is asked for each of them and each option.
-        if self.map.is_empty() {
-            return None;
-        }
         self.map.remove(name).map(|v| v.flatten()).filter(|v| !v.is_unit())
     }
 

@@ -7,7 +7,8 @@ use rhai::{FnPtr, Map, Module, NativeCallContext};
 use super::functions::{BODY, JUDGE, POLICY, fits};
 use super::options::Options;
 use super::{Outcome, define};
-use crate::plan::{Origin, Phase};
+use crate::plan::{Origin, Phase, PhaseOptions};
+use crate::run::DeclareError;
 use crate::script::body::body_of;
 use crate::script::closures::own_closure;
 use crate::script::current;
@@ -78,10 +79,6 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         file: shared.shared_name(context.call_source().unwrap_or("script")),
         line,
     });
-    let rerun = options.text("rerun")?;
-    if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
-        return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
-    }
     fits(shared, context, &body, BODY, format_args!("the body of phase `{name}`"))?;
     let policy = options.function("on_failure")?;
     let complete_when = options.function("complete_when")?;
@@ -96,6 +93,36 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     let running = current::attempt();
     let phase = Phase {
         name: name.into(),
+        body: body_of(shared, context, &body),
+        options: how_to_run(options)?,
+        declared_by: running.as_ref().map(|a| a.phase.name.clone()),
+        origin,
+    };
+    let body = Body {
+        closure: own_closure(body),
+        policy: policy.map(own_closure).map(Box::new),
+        complete_when: complete_when.map(own_closure).map(Box::new),
+    };
+    let place = match running {
+        Some(attempt) => attempt.declare(phase).map_err(|error| match error {
+            DeclareError::Plan(error) => mistake(error.to_string()),
+            DeclareError::State(problem) => raise_problem(problem),
+        })?,
+        None => shared.session.plan().add(phase).map_err(|e| mistake(e.to_string()))?,
+    };
+    shared.keep_body(place, body);
+    Ok(())
+}
+
+fn how_to_run(mut options: Options) -> Outcome<Arc<PhaseOptions>> {
+    if options.is_empty() {
+        return Ok(PhaseOptions::none());
+    }
+    let rerun = options.text("rerun")?;
+    if let Some(word) = rerun.as_deref().filter(|w| *w != "stale") {
+        return Err(mistake(format!("phase: `rerun` can only be \"stale\", not \"{word}\"")));
+    }
+    Ok(Arc::new(PhaseOptions {
         after: options.names("after")?,
         after_any: options.names("after_any")?,
         gpus: options.count("gpus")?.unwrap_or(0),
@@ -105,34 +132,12 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
         retries: options.count("retries")?.unwrap_or(0).try_into().unwrap_or(u32::MAX),
         env: options.environment("env")?,
         cwd: options.path("cwd")?,
+        rerun_when_stale: rerun.is_some(),
         inputs: options.names("inputs")?,
         outputs: options.names("outputs")?,
-        body: body_of(shared, context, &body),
-        rerun_when_stale: rerun.is_some(),
         number: options.number("number")?,
         help: options.text("help")?,
-        declared_by: running.as_ref().map(|a| a.phase.name.clone()),
-        origin,
-    };
-    let body = Body {
-        closure: own_closure(body),
-        policy: policy.map(own_closure).map(Box::new),
-        complete_when: complete_when.map(own_closure).map(Box::new),
-    };
-    let added = match running {
-        Some(attempt) => attempt.declare(phase),
-        None => {
-            let added = shared.session.plan().add(phase);
-            added.map_err(|error| crate::run::DeclareError::Plan(Box::new(error)))
-        }
-    };
-    match added {
-        // A phase that is tried again declares its children again: the newest body counts.
-        Ok(()) | Err(crate::run::DeclareError::Again) => shared.keep_body(name, body),
-        Err(crate::run::DeclareError::Plan(error)) => return Err(mistake(error.to_string())),
-        Err(crate::run::DeclareError::State(problem)) => return Err(raise_problem(problem)),
-    }
-    Ok(())
+    }))
 }
 
 fn pattern(options: &mut Options) -> Outcome<Option<String>> {

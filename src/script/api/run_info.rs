@@ -61,7 +61,7 @@ fn get(run: &Run, name: &str) -> Outcome<Dynamic> {
     let text = |text: Option<String>| text.map_or(Dynamic::UNIT, Dynamic::from);
     Ok(match name {
         "dir" => {
-            let elsewhere = current::with(|attempt| attempt.is_some_and(|a| a.phase.cwd.is_some()));
+            let elsewhere = current::with(|attempt| attempt.is_some_and(|a| a.phase.options.cwd.is_some()));
             let path = if elsewhere {
                 session.absolute_directory()
             } else {
