@@ -101,6 +101,8 @@ fn take_up(
     } else {
         let store = open_run(&run.state_file, how.wait, how.take_over, printer)?;
         let state = store.state().clone();
+        // While the script declares its phases the other processors have nothing to do.
+        state.prepare();
         (Some(store), state)
     };
     let source = recorded_script(&run, &state, script, printer)?;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -106,12 +107,45 @@ impl<'a> Made<'a> {
     /// Whether a fingerprint as it is recorded says just this, at whatever time it was taken. A run may have a hundred thousand,
     /// and reading them takes long. One that says the same in other words is not known.
     pub fn is_recorded(&self, fingerprint: &str) -> bool {
-        let own = serde_json::to_string(self).unwrap_or_default();
         let behind_time = || {
             let rest = fingerprint.strip_prefix(r#"{"at":""#)?.split_once('"')?.1;
             Some(rest.strip_prefix(',').unwrap_or(rest))
         };
-        behind_time().is_some_and(|recorded| own.strip_prefix('{') == Some(recorded))
+        behind_time().is_some_and(|recorded| {
+            let mut expected = Expected {
+                first: b"{",
+                rest: recorded.as_bytes(),
+            };
+            serde_json::to_writer(&mut expected, self).is_ok() && expected.first.is_empty() && expected.rest.is_empty()
+        })
+    }
+}
+
+/// A text that is to be written, in two parts; it is an error to write anything else.
+struct Expected<'a> {
+    first: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl io::Write for Expected<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        let part = if self.first.is_empty() {
+            &mut self.rest
+        } else {
+            &mut self.first
+        };
+        let length = written.len().min(part.len());
+        let (same, rest) = part.split_at(length);
+        if same != &written[..length] {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // When nothing is left none is taken, which is an error, too.
+        *part = rest;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

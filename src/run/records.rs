@@ -89,16 +89,26 @@ pub(super) fn fingerprint(state: &State, phase: &str) -> Option<Fingerprint> {
 }
 
 /// What is recorded of phases that are asked for in about the order in which they completed.
-pub(super) struct Fingerprints<'a>(InOrder<'a>);
+pub(super) struct Fingerprints<'a> {
+    recorded: InOrder<'a>,
+    /// The last key that was asked for.
+    key: String,
+}
 
 impl<'a> Fingerprints<'a> {
     pub(super) fn of(state: &'a State) -> Self {
-        Fingerprints(state.in_order("fingerprints"))
+        Fingerprints {
+            recorded: state.in_order("fingerprints"),
+            key: String::new(),
+        }
     }
 
     /// What is recorded of a phase, as it stands there.
     pub(super) fn text(&mut self, phase: &str) -> Option<&'a str> {
-        self.0.get(&format!("{phase}.fingerprint"))
+        self.key.clear();
+        self.key.push_str(phase);
+        self.key.push_str(".fingerprint");
+        self.recorded.get(&self.key)
     }
 }
 

@@ -1,20 +1,29 @@
 //! The keys of one section with their values, in order.
 //!
 //! What was read stays in the text that it was read from: a run of 100,000 phases leaves some 400,000 keys with values, and
-//! giving each its own memory takes longer than reading them. What is set is kept by itself.
+//! giving each its own memory takes longer than reading them. It is taken apart when somebody asks for it. What is set is
+//! kept by itself.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+
+use super::record;
 
 /// Texts by name, in the order in which they came. A copy shares its texts with the original.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     /// What [`Text::Read`] stands in.
     read: Arc<String>,
-    entries: Vec<Entry>,
+    /// Where in it the items of lines are that were read, and how many keys they set.
+    lines: Vec<Range<usize>>,
+    count: usize,
+    /// Made of them when somebody asks.
+    entries: OnceLock<Vec<Entry>>,
     /// Where in `entries` a key is. Made when a key is first looked for: many sections are only gone through.
     places: OnceLock<Places>,
 }
@@ -27,7 +36,7 @@ struct Entry {
 
 /// A key or a value.
 #[derive(Debug, Clone)]
-pub(super) enum Text {
+enum Text {
     /// A part of the text that was read: where it begins, and its length, in bytes.
     Read(u32, u32),
     /// One that was set.
@@ -49,24 +58,36 @@ impl Keys {
         }
     }
 
+    /// Appends the items of a line that stand at a place of the text, as a [`record::Run`] with so many keys has them. None of
+    /// the keys is there, and nobody has asked for any.
+    pub(super) fn append_read(&mut self, items: Range<usize>, keys: usize) {
+        self.lines.push(items);
+        self.count += keys;
+    }
+
+    /// Takes apart what was read, if that has not been done. Whoever asks meanwhile waits for the end of it.
+    pub(super) fn take_apart(&self) {
+        self.entries();
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.get().map_or(self.count, Vec::len)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// The keys and values, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
+        self.entries()
             .iter()
             .map(|entry| (self.text(&entry.key), self.text(&entry.value)))
     }
 
     /// What stands at a place.
     pub(super) fn at(&self, place: usize) -> Option<(&str, &str)> {
-        let entry = self.entries.get(place)?;
+        let entry = self.entries().get(place)?;
         Some((self.text(&entry.key), self.text(&entry.value)))
     }
 
@@ -76,13 +97,13 @@ impl Keys {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.place(key).map(|place| self.text(&self.entries[place].value))
+        self.place(key).map(|place| self.text(&self.entries()[place].value))
     }
 
     /// Sets a value; a key that is not there comes last.
     pub(super) fn set(&mut self, key: &str, value: Arc<str>) {
         match self.place(key) {
-            Some(place) => self.entries[place].value = Text::Own(value),
+            Some(place) => self.change(|entries| entries[place].value = Text::Own(value)),
             None => self.put(self.len(), key, value),
         }
     }
@@ -97,7 +118,7 @@ impl Keys {
                 .for_each(|other| *other += u32::from(*other as usize >= place));
         }
         let (key, value) = (Text::Own(key.into()), Text::Own(value));
-        self.entries.insert(place, Entry { key, value });
+        self.change(|entries| entries.insert(place, Entry { key, value }));
         places.add(place, |place| self.key(place));
         self.places = OnceLock::from(places);
     }
@@ -111,15 +132,40 @@ impl Keys {
             .table
             .iter_mut()
             .for_each(|other| *other -= u32::from(*other as usize > gone));
-        self.entries.remove(gone);
+        self.change(|entries| drop(entries.remove(gone)));
         self.places = OnceLock::from(places);
     }
 
-    /// Appends keys that were read, none of which is there.
-    pub(super) fn append_read(&mut self, entries: impl IntoIterator<Item = (Text, Text)>) {
-        self.places = OnceLock::new();
-        self.entries
-            .extend(entries.into_iter().map(|(key, value)| Entry { key, value }));
+    fn entries(&self) -> &[Entry] {
+        self.entries.get_or_init(|| {
+            let mut entries = Vec::with_capacity(self.count);
+            for items in &self.lines {
+                let read = record::entries(&self.read[items.clone()]);
+                entries.extend(read.map(|(key, value)| Entry {
+                    key: self.text_of(key),
+                    value: self.text_of(value),
+                }));
+            }
+            entries
+        })
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Entry>)) {
+        self.take_apart();
+        if let Some(entries) = self.entries.get_mut() {
+            change(entries);
+        }
+    }
+
+    /// A text that stands in what was read as it is, by its place there.
+    fn text_of(&self, text: Cow<'_, str>) -> Text {
+        if let Cow::Borrowed(part) = text {
+            let start = part.as_ptr().addr().checked_sub(self.read.as_ptr().addr());
+            if let (Some(Ok(start)), Ok(length)) = (start.map(u32::try_from), u32::try_from(part.len())) {
+                return Text::Read(start, length);
+            }
+        }
+        Text::Own(text.into())
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
@@ -130,7 +176,7 @@ impl Keys {
     }
 
     fn key(&self, place: usize) -> &str {
-        self.text(&self.entries[place].key)
+        self.text(&self.entries()[place].key)
     }
 
     fn places(&self) -> &Places {
@@ -204,8 +250,9 @@ mod tests {
 
     /// `a=1`, `b=2` and `c=3`, as they were read.
     fn read() -> Keys {
-        let mut keys = Keys::of(Arc::new("a=1 b=2 c=3".to_owned()));
-        keys.append_read([0, 4, 8].map(|at| (Text::Read(at, 1), Text::Read(at + 2, 1))));
+        let mut keys = Keys::of(Arc::new("line [s]a=1\t[s]b=2 line [s]c=3 line".to_owned()));
+        keys.append_read(5..18, 2);
+        keys.append_read(24..30, 1);
         keys
     }
 
@@ -225,6 +272,14 @@ mod tests {
         keys.set("d", "4".into());
         assert_eq!(listed(&keys), [("a", "1"), ("b", "new"), ("c", "3"), ("d", "4")]);
         assert_eq!(listed(&read().clone()), [("a", "1"), ("b", "2"), ("c", "3")]);
+    }
+
+    #[test]
+    fn there_are_as_many_as_the_lines_say_before_they_are_taken_apart_and_after() {
+        let keys = read();
+        assert_eq!((keys.len(), keys.entries.get().is_none()), (3, true));
+        keys.take_apart();
+        assert_eq!((keys.len(), keys.entries.get().is_none()), (3, false));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a typed value and back.
 
 use std::sync::Arc;
+use std::thread::Builder;
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
@@ -11,6 +12,9 @@ use indexmap::IndexMap;
 use super::event::Change;
 use super::keys::Keys;
 use super::status::PhaseStatus;
+
+/// So many keys and more are worth a thread of their own.
+const WORTH_A_THREAD: usize = 20_000;
 
 /// What is known about a run. Sections and keys keep the order they have in the file; setting a key costs the same
 /// however many there are. Two states are equal when they hold the same values, whatever their order.
@@ -60,6 +64,16 @@ impl State {
     pub fn statuses<'a>(&'a self, phases: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Option<PhaseStatus>> {
         let mut known = self.in_order("phases");
         phases.map(move |name| known.get(name)?.parse().ok())
+    }
+
+    /// Takes what was read apart on a thread of its own, so that nobody has to wait for it who asks later. Where the system gives
+    /// no thread, and where there is little of it, that is done when somebody asks.
+    pub fn prepare(&self) {
+        let count: usize = self.sections.values().map(|keys| keys.len()).sum();
+        if count >= WORTH_A_THREAD {
+            let sections: Vec<Arc<Keys>> = self.sections.values().cloned().collect();
+            let _ = Builder::new().spawn(move || sections.iter().for_each(|keys| keys.take_apart()));
+        }
     }
 
     /// The section for somebody who asks for its keys in about the order in which they stand.

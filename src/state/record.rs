@@ -112,8 +112,6 @@ pub(super) struct Checked<'a> {
     pub(super) verb: Cow<'a, str>,
     /// The items, between tabs.
     items: Option<&'a str>,
-    /// Whether anything in them is escaped.
-    is_escaped: bool,
 }
 
 /// An item as it stands in its line: a section, perhaps a key in it, and its value if it has one.
@@ -123,22 +121,101 @@ pub(super) struct Part<'a> {
     pub(super) value: Option<Cow<'a, str>>,
 }
 
+/// Items of one section that follow each other in a line, and set its keys: not yet taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Run<'a> {
+    pub(super) section: Cow<'a, str>,
+    /// As they stand in the line. For [`entries`].
+    pub(super) items: &'a str,
+    /// How many keys they set; none for a section without keys.
+    pub(super) keys: usize,
+}
+
 impl<'a> Checked<'a> {
     /// Its items; `None` in the place of one that is none.
     pub(super) fn parts(self) -> impl Iterator<Item = Option<Part<'a>>> {
-        let Checked { items, is_escaped, .. } = self;
-        let mut rest = items;
-        let items = std::iter::from_fn(move || {
-            let items = rest?;
-            let (item, others) = match memchr(b'\t', items.as_bytes()) {
-                Some(tab) => (&items[..tab], Some(&items[tab + 1..])),
-                None => (items, None),
+        let is_escaped = self.items.is_some_and(has_escapes);
+        self.items
+            .into_iter()
+            .flat_map(split)
+            .map(move |item| read_part(item, is_escaped))
+    }
+
+    /// Its items, in runs; `None` in the place of what is no item that sets a key, or names a section.
+    pub(super) fn runs(self) -> impl Iterator<Item = Option<Run<'a>>> {
+        let mut rest = self.items;
+        std::iter::from_fn(move || {
+            let (run, others) = match first_run(rest?) {
+                Some((run, others)) => (Some(run), others),
+                None => (None, None),
             };
             rest = others;
-            Some(item)
-        });
-        items.map(move |item| read_part(item, is_escaped))
+            Some(run)
+        })
     }
+}
+
+/// The keys and values in a run's items.
+pub(super) fn entries(items: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let is_escaped = has_escapes(items);
+    let key = behind_section(items).unwrap_or_default();
+    split(items).filter_map(move |item| {
+        let entry = item.get(key..)?;
+        let equals = memchr(b'=', entry.as_bytes())?;
+        Some((
+            plain(&entry[..equals], is_escaped),
+            plain(&entry[equals + 1..], is_escaped),
+        ))
+    })
+}
+
+fn has_escapes(text: &str) -> bool {
+    memchr(b'\\', text.as_bytes()).is_some()
+}
+
+/// What stands between tabs.
+fn split(items: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(items);
+    std::iter::from_fn(move || {
+        let items = rest?;
+        let (item, others) = match memchr(b'\t', items.as_bytes()) {
+            Some(tab) => (&items[..tab], Some(&items[tab + 1..])),
+            None => (items, None),
+        };
+        rest = others;
+        Some(item)
+    })
+}
+
+/// Where an item's key begins, in bytes.
+fn behind_section(item: &str) -> Option<usize> {
+    let end = memchr(b']', item.as_bytes())?;
+    item.starts_with('[').then_some(end + 1)
+}
+
+fn first_run(items: &str) -> Option<(Run<'_>, Option<&str>)> {
+    let key = behind_section(items)?;
+    let head = &items[..key];
+    let section = plain(&head[1..key - 1], has_escapes(head));
+    let (mut keys, mut length) = (0, 0);
+    for item in split(items) {
+        let entry = match item.strip_prefix(head) {
+            Some(entry) if !(keys > 0 && entry.is_empty()) => entry,
+            _ => break,
+        };
+        if length > 0 {
+            length += 1;
+        }
+        length += item.len();
+        if entry.is_empty() {
+            break;
+        }
+        memchr(b'=', entry.as_bytes())?;
+        keys += 1;
+    }
+    let others = items.get(length + 1..);
+    let items = &items[..length];
+    Some((Run { section, items, keys }, others))
 }
 
 /// Reads one line, its line end included; `None` when it is not whole or its checksum is wrong.
@@ -188,18 +265,20 @@ pub(super) fn check_line(nonce: u32, line: &[u8]) -> Option<Checked<'_>> {
         at_ms,
         verb,
         items,
-        is_escaped: memchr(b'\\', rest).is_some(),
     })
 }
 
+/// A text without escapes. Few lines have any.
+fn plain(text: &str, is_escaped: bool) -> Cow<'_, str> {
+    if is_escaped {
+        unescape(text)
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 fn read_part(text: &str, is_escaped: bool) -> Option<Part<'_>> {
-    let plain = |text| {
-        if is_escaped {
-            unescape(text)
-        } else {
-            Cow::Borrowed(text)
-        }
-    };
+    let plain = |text| plain(text, is_escaped);
     let (removed, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -309,6 +388,32 @@ mod tests {
             let text = written(nonce, &record);
             prop_assert_eq!(text.matches('\n').count(), 1);
             prop_assert_eq!(read_line(nonce, text.as_bytes()), Some(record));
+        }
+
+        #[test]
+        fn the_runs_of_a_line_hold_what_its_items_do(record in any_record()) {
+            let text = written(7, &record);
+            let checked = || check_line(7, text.as_bytes()).unwrap();
+            let is_fine = |item: &Item| !matches!(item, Item::Change(Change { value: None, .. }));
+            let runs: Option<Vec<Run<'_>>> = checked().runs().collect();
+            prop_assert_eq!(runs.is_some(), record.items.iter().all(is_fine));
+            let mut read = Vec::new();
+            for run in runs.iter().flatten() {
+                let section = run.section.to_string();
+                let before = read.len();
+                read.extend(entries(run.items).map(|(key, value)| Item::Change(Change {
+                    section: section.clone(),
+                    key: key.into_owned(),
+                    value: Some(value.into_owned()),
+                })));
+                prop_assert_eq!(read.len() - before, run.keys);
+                if run.keys == 0 {
+                    read.push(Item::Section(section));
+                }
+            }
+            if runs.is_some() {
+                prop_assert_eq!(read, record.items);
+            }
         }
 
         #[test]

@@ -3,14 +3,13 @@
 //! Reading it is most of what it takes to open a large run, and its lines do not depend on each other: they are taken
 //! apart on all processors, and put together in order.
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, Builder, Scope};
 
-use super::keys::Text;
 use super::model::State;
-use super::record::{Checked, Lines, Part, check_line};
+use super::record::{Checked, Lines, Part, Run, check_line};
 
 const VERB: &str = "snap";
 const VERB_OF_THE_END: &str = "snapend";
@@ -30,8 +29,16 @@ pub(super) struct Snapshot {
     pub(super) is_whole: bool,
 }
 
-/// What stands in each section, in order; a name may come more than once.
-type Sections = Vec<(String, Vec<(Text, Text)>)>;
+/// Which lines belong to each section, in order; a name may come more than once.
+type Sections = Vec<(String, Vec<Items>)>;
+
+/// Items of a line, which set keys of one section.
+#[derive(Debug)]
+struct Items {
+    /// Where they are, in bytes of the segment.
+    place: Range<usize>,
+    keys: usize,
+}
 
 /// Adds a snapshot of the state after the transition `at` to the lines.
 pub(super) fn write(lines: &mut Lines, at: u64, state: &State) {
@@ -97,8 +104,11 @@ impl Snapshot {
         segment.shrink_to_fit();
         let read = Arc::new(String::from_utf8(segment).ok()?);
         let mut state = State::default();
-        for (section, entries) in self.sections {
-            state.open_read_section(&section, &read).append_read(entries);
+        for (section, lines) in self.sections {
+            let keys = state.open_read_section(&section, &read);
+            lines
+                .into_iter()
+                .for_each(|line| keys.append_read(line.place, line.keys));
         }
         Some(state)
     }
@@ -178,28 +188,18 @@ impl<'a> Reader<'a> {
 
     /// Takes a line in; `None` when something in it is no key with a value and no section.
     fn take(self, line: Checked<'a>, sections: &mut Sections) -> Option<()> {
-        for part in line.parts() {
-            let Part { section, key, value } = part?;
+        for run in line.runs() {
+            let Run { section, items, keys } = run?;
             if sections.last().is_none_or(|(last, _)| *last != section) {
-                sections.push((section.into_owned(), Vec::with_capacity(KEYS_A_LINE)));
+                sections.push((section.into_owned(), Vec::new()));
             }
-            if let Some(key) = key {
-                let (_, entries) = sections.last_mut()?;
-                entries.push((self.text(key), self.text(value?)));
+            if keys > 0 {
+                let start = items.as_ptr().addr().checked_sub(self.segment.as_ptr().addr())?;
+                let place = start..start + items.len();
+                sections.last_mut()?.1.push(Items { place, keys });
             }
         }
         Some(())
-    }
-
-    /// A text that stands in the segment as it is, by its place there.
-    fn text(self, text: Cow<'a, str>) -> Text {
-        if let Cow::Borrowed(part) = text {
-            let start = part.as_ptr().addr().checked_sub(self.segment.as_ptr().addr());
-            if let (Some(Ok(start)), Ok(length)) = (start.map(u32::try_from), u32::try_from(part.len())) {
-                return Text::Read(start, length);
-            }
-        }
-        Text::Own(text.into())
     }
 
     fn put_together(self, start: usize, pieces: impl Iterator<Item = Parts>) -> Snapshot {
@@ -209,7 +209,8 @@ impl<'a> Reader<'a> {
         };
         let mut count = 0;
         for parts in pieces {
-            count += parts.sections.iter().map(|(_, entries)| entries.len()).sum::<usize>();
+            let lines = parts.sections.iter().flat_map(|(_, lines)| lines);
+            count += lines.map(|line| line.keys).sum::<usize>();
             snapshot.sections.extend(parts.sections);
             snapshot.end += parts.length;
             if !parts.is_all {
