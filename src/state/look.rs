@@ -33,15 +33,14 @@ pub(super) fn read_at(
     called: &Path,
     private_directory: &Path,
 ) -> Result<State, StateError> {
-    let recovered = recovery::recover(disk, private_directory)?;
+    let (recovered, noted) = shown::recover(disk, file, private_directory)?;
     let joined_to = |state: &mut State| {
         let joined = recovered.joined_changes(state);
         joined.iter().for_each(|change| state.apply(change));
     };
-    let noted = || shown::noted(disk, private_directory, recovered.stamp.as_ref()?);
     if let Some(state) = &recovered.state
         && recovered.joined.is_empty()
-        && noted().is_some_and(|noted| noted.is_in(disk, file))
+        && noted.is_some()
     {
         return Ok(state.clone());
     }

@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use super::disk::{Disk, SIZE_LIMIT};
-use super::recovery::Stamp;
+use super::error::StateError;
+use super::recovery::{self, Recovered, Stamp};
 
 const FILE: &str = "shown";
 /// A note is never longer, in bytes.
@@ -54,7 +55,7 @@ pub(super) fn note(disk: &dyn Disk, directory: &Path, stamp: &Stamp, text: &[u8]
         return;
     }
     let new = Noted::of(text);
-    if noted(disk, directory, stamp).as_ref() == Some(&new) {
+    if noted(disk, directory).is_some_and(|(of, noted)| of == *stamp && noted == new) {
         return;
     }
     let file = directory.join(FILE);
@@ -65,18 +66,39 @@ pub(super) fn note(disk: &dyn Disk, directory: &Path, stamp: &Stamp, text: &[u8]
     }
 }
 
-/// The text that was made from the state at `stamp`, if there is a note of it.
-pub(super) fn noted(disk: &dyn Disk, directory: &Path, stamp: &Stamp) -> Option<Noted> {
+/// What the journal says; and the note of the text that the file holds, if that is what was made from the journal's state.
+///
+/// # Errors
+/// As [`recovery::recover`].
+pub(super) fn recover(
+    disk: &dyn Disk,
+    file: &Path,
+    directory: &Path,
+) -> Result<(Recovered, Option<Noted>), StateError> {
+    let Some((stamp, noted)) = noted(disk, directory) else {
+        return Ok((recovery::recover(disk, directory)?, None));
+    };
+    let (mut recovered, mut is_it) = (Ok(Recovered::default()), false);
+    disk.do_both(&mut || is_it = noted.is_in(disk, file), &mut || {
+        recovered = recovery::recover(disk, directory);
+    });
+    let recovered = recovered?;
+    is_it &= recovered.stamp == Some(stamp);
+    Ok((recovered, is_it.then_some(noted)))
+}
+
+/// The text of which there is a note, and the place in the journal that it was made from the state at.
+fn noted(disk: &dyn Disk, directory: &Path) -> Option<(Stamp, Noted)> {
     let line = disk.read(&directory.join(FILE), LONGEST).ok()?;
     let mut words = std::str::from_utf8(&line).ok()?.strip_suffix('\n')?.split(' ');
-    let is_of_it = words.next()?.parse() == Ok(stamp.clone());
+    let stamp = words.next()?.parse().ok()?;
     let length = words
         .next()?
         .parse()
         .ok()
         .filter(|length| *length >= SHORTEST_TEXT as u64)?;
     let hash = blake3::Hash::from_hex(words.next()?).ok()?;
-    is_of_it.then_some(Noted { length, hash })
+    Some((stamp, Noted { length, hash }))
 }
 
 #[cfg(test)]
@@ -92,7 +114,8 @@ mod tests {
         let stamp = |text: &str| text.parse::<Stamp>().unwrap();
         let (one, other) = (stamp("j-00000001-0a0b0c0d@7"), stamp("j-00000001-0a0b0c0d@8"));
         let fits = |stamp: &Stamp, text: &str| {
-            let noted = noted(&RealDisk, home.path(), stamp);
+            let noted = noted(&RealDisk, home.path()).filter(|(of, _)| of == stamp);
+            let noted = noted.map(|(_, noted)| noted);
             let file = home.path().join("text");
             std::fs::write(&file, text).unwrap();
             let is = |noted: &Noted| noted.is(text.as_bytes());

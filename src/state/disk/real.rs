@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
@@ -152,6 +152,18 @@ impl Disk for RealDisk {
             return Err(error);
         }
         Ok(Box::new(RealFile(created)))
+    }
+
+    fn do_both(&self, one: &mut (dyn FnMut() + Send), other: &mut dyn FnMut()) {
+        let one = Mutex::new(one);
+        let work = || (*one.lock().unwrap_or_else(PoisonError::into_inner))();
+        thread::scope(|scope| {
+            // Where the system gives no thread it is done first.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                work();
+            }
+            other();
+        });
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {

@@ -121,14 +121,10 @@ impl Store {
         directory: PathBuf,
         lock: Option<Lock>,
     ) -> Result<Store, StateError> {
-        let mut recovered = recovery::recover(&*disk, &directory)?;
         let mark = disk.mark(&file).ok();
-        let noted = recovered
-            .stamp
-            .as_ref()
-            .and_then(|stamp| shown::noted(&*disk, &directory, stamp));
+        let (mut recovered, noted) = shown::recover(&*disk, &file, &directory)?;
         let (state, found) = match (recovered.state.take(), noted) {
-            (Some(state), Some(noted)) if noted.is_in(&*disk, &file) => (state, Found::Noted(noted)),
+            (Some(state), Some(noted)) => (state, Found::Noted(noted)),
             (state, _) => match (state, disk.read(&file, SIZE_LIMIT)) {
                 (None, Ok(bytes)) => (page::import(&bytes, &called)?, Found::Imported(bytes)),
                 (None, Err(error)) => return Err(unreadable(&*disk, &file, &called, error)),
