@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{Origin, Phase};
 
@@ -70,12 +71,17 @@ impl PlanError {
     }
 }
 
+/// A hash for the table, which looks at both ends of it.
+fn widen(half: u32) -> u64 {
+    (u64::from(half) << 32) | u64::from(half)
+}
+
 /// The declared phases, in the order of their declaration.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     phases: Arc<Vec<Arc<Phase>>>,
-    /// Where in `phases` a name is, with its hash: a table that grows does not go through the names again.
-    index: HashTable<(u32, u64)>,
+    /// Where in `phases` a name is, with half of its hash: a table that grows does not go through the names again.
+    index: HashTable<(u32, u32)>,
     hasher: RandomState,
     numbers: HashMap<i64, usize>,
 }
@@ -89,13 +95,17 @@ impl Plan {
         if let Some(why) = name_fault(&phase.name) {
             return Err(PlanError::BadName { name: phase.name, why });
         }
-        let (place, hash) = (self.phases.len(), self.hasher.hash_one(&phase.name));
-        if let Some(first) = self.position_of(hash, &phase.name) {
-            return Err(PlanError::Duplicate {
-                name: phase.name,
-                first: self.phases[first].origin.clone(),
-            });
-        }
+        let (place, half) = (self.phases.len(), self.half_hash(&phase.name));
+        let is_it = |(place, other): &(u32, u32)| *other == half && self.phases[*place as usize].name == phase.name;
+        let free = match self.index.entry(widen(half), is_it, |(_, half)| widen(*half)) {
+            Entry::Vacant(free) => free,
+            Entry::Occupied(first) => {
+                return Err(PlanError::Duplicate {
+                    first: self.phases[first.get().0 as usize].origin.clone(),
+                    name: phase.name,
+                });
+            }
+        };
         if let Some(number) = phase.options.number {
             if let Some(&first) = self.numbers.get(&number) {
                 return Err(PlanError::DuplicateNumber {
@@ -106,16 +116,19 @@ impl Plan {
             }
             self.numbers.insert(number, place);
         }
+        free.insert((place as u32, half));
         Arc::make_mut(&mut self.phases).push(Arc::new(phase));
-        self.index.insert_unique(hash, (place as u32, hash), |(_, hash)| *hash);
         Ok(place)
     }
 
     /// Takes the phase that was added last out again.
     pub fn remove_last(&mut self) {
         if let Some(phase) = Arc::make_mut(&mut self.phases).pop() {
-            let (hash, place) = (self.hasher.hash_one(&phase.name), self.phases.len());
-            if let Ok(entry) = self.index.find_entry(hash, |(other, _)| *other as usize == place) {
+            let (half, place) = (self.half_hash(&phase.name), self.phases.len());
+            if let Ok(entry) = self
+                .index
+                .find_entry(widen(half), |(other, _)| *other as usize == place)
+            {
                 entry.remove();
             }
             phase.options.number.map(|n| self.numbers.remove(&n));
@@ -144,14 +157,15 @@ impl Plan {
 
     /// The place of a phase in the order.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.position_of(self.hasher.hash_one(name), name)
-    }
-
-    fn position_of(&self, hash: u64, name: &str) -> Option<usize> {
-        let found = self.index.find(hash, |(place, other)| {
-            *other == hash && self.phases[*place as usize].name == name
+        let half = self.half_hash(name);
+        let found = self.index.find(widen(half), |(place, other)| {
+            *other == half && self.phases[*place as usize].name == name
         });
         found.map(|(place, _)| *place as usize)
+    }
+
+    fn half_hash(&self, name: &str) -> u32 {
+        self.hasher.hash_one(name) as u32
     }
 
     /// The phase of that name.

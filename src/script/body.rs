@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rhai::{AST, Expr, FnPtr, NativeCallContext, Stmt};
+use rhai::{AST, Expr, FnPtr, Stmt};
 use serde_json::Value;
 
-use super::diagnostics::span;
 use super::engine::GLOBALS;
-use super::lexer::last_argument;
-use super::reach::{Piece, Reach};
 use super::shared::Shared;
+use super::site::Site;
 use super::values::to_data;
 use crate::plan::Body;
 
@@ -19,21 +17,19 @@ const LONGEST: usize = 120;
 /// A captured map with more values than this is kept as one hash.
 const MOST_VALUES: usize = 200;
 
-/// The body of the phase that a call of `phase` declares.
-pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Body {
-    let reach = reach_of(shared, context);
+/// The body of a phase that is declared at a site with this closure.
+pub(super) fn body_of(shared: &Shared, site: &Site, closure: &FnPtr) -> Body {
     let mut body = Body {
-        code: reach.as_ref().map(|r| Arc::clone(&r.code)).unwrap_or_default(),
+        code: site.reach.as_ref().map(|r| Arc::clone(&r.code)).unwrap_or_default(),
         ..Body::default()
     };
     // Of a map with many settings a phase is made from those that it reads.
-    let may_read = |path: &str| match (path.rsplit_once('.'), &reach) {
+    let may_read = |path: &str| match (path.rsplit_once('.'), &site.reach) {
         (Some((_, key)), Some(reach)) => reach.may_read(key),
         _ => true,
     };
-    let names = captured_names(shared, context, closure);
     let mut captured = BTreeMap::new();
-    for (name, value) in names.iter().zip(closure.curry()) {
+    for (name, value) in site.captured.iter().zip(closure.curry()) {
         if GLOBALS.contains(&name.as_str()) {
             continue;
         }
@@ -56,29 +52,6 @@ pub(super) fn body_of(shared: &Shared, context: &NativeCallContext, closure: &Fn
     }
     body.captured = captured.into_iter().collect();
     body
-}
-
-/// What the body's text reaches. Phases that a loop declares share their text.
-fn reach_of(shared: &Shared, context: &NativeCallContext) -> Option<Arc<Reach>> {
-    let (name, at) = (context.call_source().unwrap_or_default(), context.call_position());
-    shared.reach_at(name, at, |source, functions| {
-        let tokens = last_argument(source, span(source, at).start)?;
-        Some(functions.reach(&Piece::of(source, &tokens)))
-    })
-}
-
-/// The variables that a closure captured: they are the first of its parameters.
-fn captured_names(shared: &Shared, context: &NativeCallContext, closure: &FnPtr) -> Arc<[String]> {
-    if closure.curry().is_empty() {
-        return Arc::default();
-    }
-    shared.captured_by(closure.fn_name(), || {
-        let libraries = &context.global_runtime_state().lib;
-        let mut functions = libraries.iter().flat_map(|library| library.iter_script_fn_info());
-        let found = functions.find(|(_, _, name, _, _)| *name == closure.fn_name());
-        let names = |function: &rhai::ScriptFuncDef| function.params.iter().map(ToString::to_string).collect();
-        found.map(|(_, _, _, _, function)| names(function)).unwrap_or_default()
-    })
 }
 
 fn flatten<'a>(path: &str, value: &'a Value, leaves: &mut Vec<(String, &'a Value)>) {

@@ -25,6 +25,7 @@ mod reach;
 mod resolver;
 mod scan;
 mod shared;
+mod site;
 mod source;
 mod values;
 mod words;

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rhai::{AST, Dynamic, FnPtr, Position, Scope};
+use rhai::{AST, Dynamic, FnPtr, Scope};
 
 use super::closures::Libraries;
 use super::lines::LINE;
 use super::post_mortem::Examiner;
-use super::reach::{Functions, Reach};
+use super::reach::Functions;
+use super::site::Sites;
 use crate::run::{Bodies, ImportedModule, Session};
 
 /// What is done when the script has declared everything, given its bodies.
@@ -25,13 +26,12 @@ pub(super) struct Body {
     pub complete_when: Option<Box<FnPtr>>,
 }
 
-/// A place in a source: its name, line and column.
-type Place = (Arc<str>, Position);
-
 /// Everything that a primitive may need besides its arguments.
 pub(super) struct Shared {
     pub session: Arc<Session>,
     pub libraries: Libraries,
+    /// Where phases were declared.
+    pub sites: Sites,
     /// The compiled `std/failures`, which judges evidence.
     pub judge: OnceLock<AST>,
     sources: Mutex<BTreeMap<Arc<str>, Arc<str>>>,
@@ -46,9 +46,7 @@ pub(super) struct Shared {
     examiner: OnceLock<Arc<dyn Examiner>>,
     top_level: OnceLock<Scope<'static>>,
     functions: Mutex<Vec<(String, Vec<String>)>>,
-    reaches: Mutex<foldhash::HashMap<Place, Option<Arc<Reach>>>>,
     all_functions: Mutex<(usize, Arc<Functions>)>,
-    captured: Mutex<HashMap<String, Arc<[String]>>>,
     bindings: OnceLock<BTreeMap<String, String>>,
 }
 
@@ -61,6 +59,7 @@ impl Shared {
         Shared {
             session,
             libraries: Libraries::default(),
+            sites: Sites::default(),
             judge: OnceLock::new(),
             sources: Mutex::default(),
             bodies: Mutex::default(),
@@ -73,9 +72,7 @@ impl Shared {
             examiner: OnceLock::new(),
             top_level: OnceLock::new(),
             functions: Mutex::default(),
-            reaches: Mutex::default(),
             all_functions: Mutex::default(),
-            captured: Mutex::default(),
             bindings: OnceLock::new(),
         }
     }
@@ -158,28 +155,8 @@ impl Shared {
         needed.iter().find(|name| declared.get(name).is_none()).cloned()
     }
 
-    /// What the body at a place of a source reaches; found once for each place.
-    pub(super) fn reach_at(
-        &self,
-        source: &str,
-        at: Position,
-        find: impl FnOnce(&str, &Functions) -> Option<Reach>,
-    ) -> Option<Arc<Reach>> {
-        let place = (self.shared_name(source), at);
-        if let Some(known) = lock(&self.reaches).get(&place) {
-            return known.clone();
-        }
-        let functions = self.all_functions();
-        let found = self
-            .source(source)
-            .and_then(|text| find(&text, &functions))
-            .map(Arc::new);
-        lock(&self.reaches).insert(place, found.clone());
-        found
-    }
-
     /// The functions of all sources that were read so far.
-    fn all_functions(&self) -> Arc<Functions> {
+    pub(super) fn all_functions(&self) -> Arc<Functions> {
         let sources = lock(&self.sources);
         let mut known = lock(&self.all_functions);
         if known.0 != sources.len() {
@@ -190,16 +167,6 @@ impl Shared {
             *known = (sources.len(), Arc::new(functions));
         }
         Arc::clone(&known.1)
-    }
-
-    /// The parameters of a closure, the captured ones first; `find` is asked once for each closure.
-    pub(super) fn captured_by(&self, closure: &str, find: impl FnOnce() -> Vec<String>) -> Arc<[String]> {
-        if let Some(known) = lock(&self.captured).get(closure) {
-            return known.clone();
-        }
-        let found: Arc<[String]> = find().into();
-        lock(&self.captured).insert(closure.into(), found.clone());
-        found
     }
 
     /// Remembers which variables of the main script are bound to which parameters.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rhai::{FnPtr, Module, NativeCallContext};
+use rhai::{EvalAltResult, FnPtr, Module, NativeCallContext};
 
 use super::{Outcome, define};
 use crate::script::fault::mistake;
@@ -13,7 +13,7 @@ const TAKES: &str =
     "Whether a function can be called with so many values. A function that is not known here is said to.";
 
 /// The body of a phase or a step.
-pub(super) const BODY: (usize, &str) = (0, "it is called with nothing: `|| { … }`");
+pub(in crate::script) const BODY: (usize, &str) = (0, "it is called with nothing: `|| { … }`");
 /// A recovery policy.
 pub(super) const POLICY: (usize, &str) = (1, "it is called with the failure: `|failure| { … }`");
 /// What says whether a checkpoint is whole.
@@ -37,11 +37,16 @@ pub(super) fn fits(
     shared: &Shared,
     context: &NativeCallContext,
     function: &FnPtr,
-    (count, how): (usize, &str),
+    shape: (usize, &str),
     what: fmt::Arguments<'_>,
 ) -> Outcome<()> {
-    if shared.libraries.takes(context, function, count) {
+    if shared.libraries.takes(context, function, shape.0) {
         return Ok(());
     }
-    Err(mistake(format!("{what} has the wrong parameters: {how}")))
+    Err(does_not_fit(shape, what))
+}
+
+/// The error of a function that [`fits`] refuses.
+pub(super) fn does_not_fit((_, how): (usize, &str), what: fmt::Arguments<'_>) -> Box<EvalAltResult> {
+    mistake(format!("{what} has the wrong parameters: {how}"))
 }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use rhai::{Dynamic, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
 pub(super) use failures::advice;
+pub(super) use functions::BODY;
 pub(super) use lent::{params_handle, phases_handle};
 pub(super) use phase::{LATER as PHASE_OPTIONS_LATER, OPTIONS as PHASE_OPTIONS};
 pub(super) use recovery::{OPTIONS as RETRY_OPTIONS, decision_of};

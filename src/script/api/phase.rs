@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rhai::{FnPtr, Map, Module, NativeCallContext};
 
-use super::functions::{BODY, JUDGE, POLICY, fits};
+use super::functions::{BODY, JUDGE, POLICY, does_not_fit, fits};
 use super::options::Options;
 use super::{Outcome, define};
 use crate::plan::{Origin, Phase, PhaseOptions};
@@ -74,12 +74,14 @@ pub(super) fn register(module: &mut Module, shared: &Arc<Shared>) {
 
 fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Map, body: FnPtr) -> Outcome<()> {
     let mut options = Options::new("phase", options, OPTIONS, LATER)?;
-    let at = context.call_position();
-    let origin = at.line().map(|line| Origin {
-        file: shared.shared_name(context.call_source().unwrap_or("script")),
+    let site = shared.sites.of(shared, context, &body);
+    let origin = site.at.line().map(|line| Origin {
+        file: Arc::clone(&site.file),
         line,
     });
-    fits(shared, context, &body, BODY, format_args!("the body of phase `{name}`"))?;
+    if !site.fits {
+        return Err(does_not_fit(BODY, format_args!("the body of phase `{name}`")));
+    }
     let policy = options.function("on_failure")?;
     let complete_when = options.function("complete_when")?;
     for (function, shape, option) in [
@@ -93,7 +95,7 @@ fn declare(shared: &Shared, context: &NativeCallContext, name: &str, options: Ma
     let running = current::attempt();
     let phase = Phase {
         name: name.into(),
-        body: body_of(shared, context, &body),
+        body: body_of(shared, &site, &body),
         options: how_to_run(options)?,
         declared_by: running.as_ref().map(|a| a.phase.name.clone()),
         origin,
