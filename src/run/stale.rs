@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
@@ -63,12 +63,14 @@ pub fn stale_phases(session: &Session) -> Vec<Stale> {
     thread::scope(|scope| {
         let shares = phases
             .chunks(share)
-            .map(|phases| scope.spawn(move || stale_among(phases)));
+            .map(|phases| (phases, Builder::new().spawn_scoped(scope, move || stale_among(phases))));
         let shares: Vec<_> = shares.collect();
-        shares
-            .into_iter()
-            .flat_map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        let of = |(phases, helper): (_, std::io::Result<ScopedJoinHandle<'_, Vec<Stale>>>)| match helper {
+            Ok(helper) => helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system gives no thread.
+            Err(_) => stale_among(phases),
+        };
+        shares.into_iter().flat_map(of).collect()
     })
 }
 

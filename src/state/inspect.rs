@@ -44,14 +44,18 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
     for name in names(&directory).iter().filter(|name| is_segment(name)) {
         let parsed = RealDisk.read(&directory.join(name), u64::MAX).map(Segment::parse);
         match parsed {
-            Ok(Ok(segment)) if segment.lives && segment.damage.is_none() => say(
-                false,
-                format!(
-                    "{name}: whole, {} events up to {}",
-                    segment.records.len(),
-                    segment.last_seq()
-                ),
-            ),
+            Ok(Ok(segment)) if segment.lives && segment.damage.is_none() => {
+                let events = format!("{} events up to {}", segment.records.len(), segment.last_seq());
+                say(
+                    false,
+                    match segment.torn {
+                        0 => format!("{name}: whole, {events}"),
+                        torn => {
+                            format!("{name}: {events}, and {torn} bytes of one that was being written when it ended")
+                        }
+                    },
+                );
+            }
             Ok(Ok(segment)) if segment.damage.is_some() => say(
                 true,
                 format!(
@@ -85,6 +89,16 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         (Some(_), Ok(Page::Loose(_))) => say(true, format!("{shown} does not say what it was made from")),
         (Some(state), Ok(Page::Whole(content))) if content.state == *state => {
             say(false, format!("{shown}: whole, and as the journal has it"));
+        }
+        (Some(_), Ok(Page::Whole(content))) if recovery::state_at(&RealDisk, &directory, &content.stamp).is_none() => {
+            say(
+                true,
+                format!(
+                    "{shown} was written at {}, which the journal does not have: the journal was cut, or one of the two is an older \
+                 copy; what the file says counts when the run is opened",
+                    content.stamp
+                ),
+            )
         }
         (Some(_), Ok(Page::Whole(_))) => say(
             true,
@@ -165,5 +179,37 @@ mod tests {
         let store = Store::open(&file).unwrap();
         let completed = |name| store.state().get("phases", name) == Some("completed");
         assert!(completed("a") && !completed("b") && completed("c"));
+    }
+
+    #[test]
+    fn a_journal_that_was_cut_is_told_and_what_the_file_says_counts() {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join(".experiment_state");
+        let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
+        store
+            .commit(Event::new("completed").set("phases", "a", "completed"))
+            .unwrap();
+        drop(store);
+        let directory = home.path().join(".experiment_state.d");
+        let names = RealDisk.list(&directory).unwrap();
+        let path = directory.join(names.iter().find(|name| is_segment(name)).unwrap());
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 3]).unwrap();
+
+        let found: Vec<String> = inspect(&file).unwrap().into_iter().map(|f| f.text).collect();
+        let found = found.join("\n");
+        assert!(
+            found.contains("bytes of one that was being written when it ended"),
+            "{found}"
+        );
+        assert!(found.contains("which the journal does not have"), "{found}");
+
+        let mut store = Store::open(&file).unwrap();
+        assert_eq!(store.state().get("phases", "a"), Some("completed"));
+        let notes = store.take_notes().join("\n");
+        assert!(notes.contains("counts: a=completed (the journal: pending)"), "{notes}");
+        assert!(!notes.contains("by hand"), "{notes}");
+        drop(store);
+        assert_eq!(troubles(&file), Vec::<String>::new());
     }
 }

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, unreadable};
 use super::error::StateError;
+use super::event::Change;
 use super::lock;
-use super::merge::{Merged, complete, merge};
+use super::merge::{Merged, complete, merge, name_of, value_text};
 use super::model::State;
 use super::owner::Owner;
 use super::page::{self, Page};
-use super::{recovery, shown};
+use super::recovery::{self, Stamp};
+use super::shown;
 
 /// The directory for the program's own files beside a state file, behind all links; it need not be there.
 pub fn private_directory(state_file: &Path) -> PathBuf {
@@ -71,18 +73,48 @@ pub(super) fn read_at(
 
 /// What a page that was saved comes to.
 pub(super) fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page) -> Merged {
+    let mut lacking = None;
     let mut theirs = match page {
         // By far the most frequent case, and the base takes another reading of the journal.
         Page::Whole(content) if content.state == *ours => return Merged::default(),
         Page::Whole(content) => match recovery::state_at(disk, directory, &content.stamp) {
             Some(base) => return merge(&base, ours, &content.state),
-            None => content.state,
+            None => {
+                lacking = Some(content.stamp);
+                content.state
+            }
         },
         Page::Loose(state) => state,
         Page::Blank | Page::Cut(_) | Page::Wrong(_) => return Merged::default(),
     };
     complete(&mut theirs, ours);
-    merge(ours, ours, &theirs)
+    let mut merged = merge(ours, ours, &theirs);
+    if let Some(stamp) = lacking.filter(|_| !merged.edits.is_empty()) {
+        // Nobody edited anything.
+        merged.notes = vec![of_lost_place(&stamp, &merged.edits, ours)];
+    }
+    merged
+}
+
+/// More values than this are only counted.
+const MOST_LISTED: usize = 5;
+
+/// What to say of a file that was written from a place which the journal does not have.
+fn of_lost_place(stamp: &Stamp, edits: &[Change], ours: &State) -> String {
+    let listed = edits.iter().take(MOST_LISTED).map(|edit| {
+        let now = value_text(edit.value.as_deref());
+        let before = value_text(ours.get(&edit.section, &edit.key));
+        format!("{}={now} (the journal: {before})", name_of(&edit.section, &edit.key))
+    });
+    let mut listed: Vec<String> = listed.collect();
+    if edits.len() > MOST_LISTED {
+        listed.push(format!("{} more", edits.len() - MOST_LISTED));
+    }
+    format!(
+        "the state file was written at {stamp}, which the journal does not have: the journal was cut, or one of the two is an older \
+         copy; what the file says counts: {}",
+        listed.join(", ")
+    )
 }
 
 /// Whether there is a state: the file, or a journal from which it can be made. One that cannot be read is there, too.

@@ -127,14 +127,20 @@ impl Sides<'_> {
     }
 
     fn name(&self) -> String {
-        match self.section {
-            "phases" | "" => self.key.to_owned(),
-            section => format!("[{section}] {}", self.key),
-        }
+        name_of(self.section, self.key)
     }
 }
 
-fn value_text(value: Option<&str>) -> &str {
+/// A key in words: a phase by its name alone.
+pub(super) fn name_of(section: &str, key: &str) -> String {
+    match section {
+        "phases" | "" => key.to_owned(),
+        section => format!("[{section}] {key}"),
+    }
+}
+
+/// A value in words.
+pub(super) fn value_text(value: Option<&str>) -> &str {
     match value {
         None => "nothing",
         Some("") => "empty",

@@ -38,6 +38,8 @@ pub(super) struct Segment {
     pub(super) behind_damage: Vec<Record>,
     /// Where the damage is, in bytes, if there is any. A torn end is none.
     pub(super) damage: Option<Range<usize>>,
+    /// How many bytes stand behind the last whole line: a host was writing them when it ended.
+    pub(super) torn: usize,
 }
 
 /// Why a file cannot be read as a segment.
@@ -101,7 +103,7 @@ impl Segment {
 
     /// What follows the first line that is none: nothing that can be read means a torn end, else it is damage.
     fn look_behind(&mut self, nonce: u32, bytes: &[u8], damaged_at: usize, mut last: u64) {
-        let mut at = damaged_at;
+        let (mut at, mut end) = (damaged_at, damaged_at);
         let mut first_whole = None;
         while at < bytes.len() {
             let line = &bytes[at..at + line_length(&bytes[at..])];
@@ -109,9 +111,11 @@ impl Segment {
                 first_whole.get_or_insert(at);
                 last = record.seq;
                 self.behind_damage.push(record);
+                end = at + line.len();
             }
             at += line.len();
         }
+        self.torn = bytes.len() - end;
         self.damage = first_whole.map(|end| damaged_at..end);
     }
 }
