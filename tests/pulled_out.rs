@@ -190,7 +190,11 @@ fn an_older_journal_beside_a_newer_state_file_takes_nothing_back() {
     goes_on(&place, "a\nb\n");
     copy(&at(&place, "backup"), &at(&place, PRIVATE));
     let looked = place.jumar(&["fsck", "run"]).code(4);
-    assert!(looked.stdout.contains("which the journal does not have"), "{}", looked.stdout);
+    assert!(
+        looked.stdout.contains("which the journal does not have"),
+        "{}",
+        looked.stdout
+    );
     let ended = goes_on(&place, "a\nb\n");
     assert!(ended.stderr.contains("what the file says counts: "), "{}", ended.stderr);
     assert!(!ended.stderr.contains("by hand"), "{}", ended.stderr);

@@ -28,7 +28,6 @@ pub(super) fn body_of(shared: &Shared, site: &Site, closure: &FnPtr) -> Body {
         (Some((_, key)), Some(reach)) => reach.may_read(key),
         _ => true,
     };
-    let mut captured = BTreeMap::new();
     for (name, value) in site.captured.iter().zip(closure.curry()) {
         if GLOBALS.contains(&name.as_str()) {
             continue;
@@ -38,19 +37,18 @@ pub(super) fn body_of(shared: &Shared, site: &Site, closure: &FnPtr) -> Body {
         let mut leaves = vec![];
         flatten(name, &value, &mut leaves);
         if leaves.len() > MOST_VALUES {
-            captured.insert(name.clone(), hashed(&value));
+            body.captured.push((name.clone(), hashed(&value)));
             continue;
         }
         for (path, leaf) in leaves.into_iter().filter(|(path, _)| may_read(path)) {
             match parameter_behind(shared, &path, leaf) {
                 Some(parameter) => body.parameters.push(parameter),
-                None => {
-                    captured.insert(path, shown(shared, leaf));
-                }
+                None => body.captured.push((path, shown(shared, leaf))),
             }
         }
     }
-    body.captured = captured.into_iter().collect();
+    body.captured.sort();
+    body.captured.dedup_by(|one, kept| one.0 == kept.0);
     body
 }
 
