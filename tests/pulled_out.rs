@@ -109,6 +109,10 @@ fn garbage_and_a_cut_file_are_kept_aside_and_the_run_goes_on() {
         let place = half_done();
         let spoilt = spoil(place.read(FILE).as_bytes());
         fs::write(at(&place, FILE), &spoilt).expect("written");
+        for command in ["status", "explain"] {
+            let told = place.jumar(&[command, "run"]).code(0).stderr;
+            assert!(told.contains("this is what the journal says"), "{command}: {told}");
+        }
         let ended = goes_on(&place, "a\nb\n");
         assert!(
             ended.stderr.contains("kept as") || ended.stderr.contains("set aside as"),

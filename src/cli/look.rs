@@ -46,7 +46,7 @@ pub(super) enum With {
 impl Look {
     /// Opens a run. A script that is broken is no hindrance: see [`Look::trouble`].
     pub(super) fn open(asked: Option<&str>, with: With, printer: &Printer) -> Result<Look, CliError> {
-        let (run, state, moment) = read_run(asked)?;
+        let (run, state, moment) = read_run(asked, printer)?;
         Look::plan(run, state, moment, with, printer)
     }
 

@@ -7,14 +7,24 @@ use super::error::CliError;
 use super::look::past;
 use super::take_up::meant_path;
 use crate::run::{LocateError, RunPath, locate};
-use crate::state::{Moment, State, read, read_moment};
+use crate::state::{Moment, Reading, State, read_doubting, read_moment};
+use crate::ui::Printer;
 
-/// Finds the run that is meant, and reads its state: as it is, or as it was at the moment that is named.
-pub(super) fn read_run(asked: Option<&str>) -> Result<(RunPath, State, Option<Moment>), CliError> {
+/// Finds the run that is meant, and reads its state: as it is, or as it was at the moment that is named. A file of which nothing
+/// counts is told.
+pub(super) fn read_run(asked: Option<&str>, printer: &Printer) -> Result<(RunPath, State, Option<Moment>), CliError> {
     let (run, moment) = locate_moment(asked)?;
     let state = match moment {
         Some(moment) => read_moment(&run.state_file, moment)?,
-        None => read(&run.state_file)?,
+        None => {
+            let Reading { state, doubt } = read_doubting(&run.state_file)?;
+            if let Some(doubt) = doubt {
+                printer.warn(&format!(
+                    "{doubt}; this is what the journal says; the file is written anew when the run goes on"
+                ));
+            }
+            state
+        }
     };
     Ok((run, state, moment))
 }

@@ -47,7 +47,7 @@ struct Around<'a> {
 
 /// Shows a run's state.
 pub(super) fn status(arguments: &StatusArguments, printer: &Printer) -> Result<u8, CliError> {
-    let (run, state, moment) = read_run(arguments.run.as_deref())?;
+    let (run, state, moment) = read_run(arguments.run.as_deref(), printer)?;
     if arguments.watch && moment.is_none() {
         return watch(&run, printer);
     }

@@ -25,6 +25,23 @@ pub fn private_directory(state_file: &Path) -> PathBuf {
 /// [`StateError::NotFound`], [`StateError::IsDirectory`], [`StateError::Unreadable`], [`StateError::TooLarge`],
 /// [`StateError::Syntax`], [`StateError::NewerVersion`].
 pub fn read(state_file: &Path) -> Result<State, StateError> {
+    read_doubting(state_file).map(|reading| reading.state)
+}
+
+/// A state as it was read, and what is wrong with the file that should show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The state.
+    pub state: State,
+    /// Why nothing of the file counts, in a line; `None` when what it says does.
+    pub doubt: Option<String>,
+}
+
+/// As [`read`], with what is wrong with the file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_doubting(state_file: &Path) -> Result<Reading, StateError> {
     let (file, private_directory) = places(state_file);
     read_at(&RealDisk, &file, state_file, &private_directory)
 }
@@ -34,7 +51,8 @@ pub(super) fn read_at(
     file: &Path,
     called: &Path,
     private_directory: &Path,
-) -> Result<State, StateError> {
+) -> Result<Reading, StateError> {
+    let sure = |state| Ok(Reading { state, doubt: None });
     let (recovered, noted) = shown::recover(disk, file, private_directory)?;
     let joined_to = |state: &mut State| {
         let joined = recovered.joined_changes(state);
@@ -44,7 +62,7 @@ pub(super) fn read_at(
         && recovered.joined.is_empty()
         && noted.is_some()
     {
-        return Ok(state.clone());
+        return sure(state.clone());
     }
     let bytes = disk
         .read(file, SIZE_LIMIT)
@@ -52,7 +70,7 @@ pub(super) fn read_at(
     let Some(mut state) = recovered.state.clone() else {
         let mut state = page::import(&bytes?, called)?;
         joined_to(&mut state);
-        return Ok(state);
+        return sure(state);
     };
     joined_to(&mut state);
     let bytes = match bytes {
@@ -60,7 +78,13 @@ pub(super) fn read_at(
         Err(StateError::NotFound { .. } | StateError::TooLarge { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    match page::judge(&bytes, called) {
+    let page = page::judge(&bytes, called);
+    let doubt = match &page {
+        Page::Wrong(_) | Page::Whole(_) | Page::Loose(_) => None,
+        Page::Blank => Some(format!("{} is gone or empty", called.display())),
+        Page::Cut(why) => Some(why.clone()),
+    };
+    match page {
         Page::Wrong(error) => return Err(error.or_remove_the_file()),
         page => {
             for edit in merged(disk, private_directory, &state, page).edits {
@@ -68,7 +92,7 @@ pub(super) fn read_at(
             }
         }
     }
-    Ok(state)
+    Ok(Reading { state, doubt })
 }
 
 /// What a page that was saved comes to.

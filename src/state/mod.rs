@@ -45,7 +45,7 @@ pub use event::{ByHand, Change, Event, key_problem};
 pub use history::{Happened, KeyChange, Moment, history, read_moment, undo};
 pub use inspect::{Finding, inspect};
 pub use lock::Doubt;
-pub use look::{exists, holder, private_directory, read, release};
+pub use look::{Reading, exists, holder, private_directory, read, read_doubting, release};
 pub use model::{InOrder, State};
 pub use owner::Owner;
 pub use status::{PhaseStatus, UnknownStatus};

@@ -421,7 +421,7 @@ fn a_reader_sees_what_the_next_host_will() {
         }
         for after in disk.after_power_loss(&mut chance, 4) {
             let names = after.file_names();
-            let read = read_at(&after, file(), file(), Path::new(PRIVATE)).unwrap();
+            let read = read_at(&after, file(), file(), Path::new(PRIVATE)).unwrap().state;
             assert_eq!(after.file_names(), names, "looking makes nothing");
             assert_eq!(read, *open(&after).unwrap().state());
         }

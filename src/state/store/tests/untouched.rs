@@ -72,7 +72,9 @@ fn an_edit_by_hand_is_seen_although_what_stood_there_is_noted() {
         Path::new(FILE),
         text.replace("train=completed", "train=pending").as_bytes(),
     );
-    let read = read_at(&disk, Path::new(FILE), Path::new(FILE), Path::new(PRIVATE)).unwrap();
+    let read = read_at(&disk, Path::new(FILE), Path::new(FILE), Path::new(PRIVATE))
+        .unwrap()
+        .state;
     assert_eq!(read.phase("train"), Some(PhaseStatus::Pending));
     assert_eq!(untouched(&disk).state().phase("train"), Some(PhaseStatus::Pending));
 }
