@@ -205,6 +205,17 @@ fn an_older_journal_beside_a_newer_state_file_takes_nothing_back() {
 }
 
 #[test]
+fn a_copy_of_a_run_goes_on_by_itself_and_the_original_stays_as_it_is() {
+    let place = half_done();
+    let before = place.read(FILE);
+    copy(&at(&place, "run"), &at(&place, "twin"));
+    let ended = place.jumar(&["resume", "twin"]).code(0);
+    assert!(ended.stderr.contains("twin is a copy of run, and goes on by itself"), "{}", ended.stderr);
+    assert_eq!(place.read(FILE), before);
+    goes_on(&place, "a\nb\nb\n");
+}
+
+#[test]
 fn a_run_that_was_carried_to_another_machine_goes_on_there() {
     let place = half_done();
     let lock = at(&place, PRIVATE).join("lock");
