@@ -21,6 +21,7 @@ const MOST_VALUES: usize = 200;
 pub(super) fn body_of(shared: &Shared, site: &Site, closure: &FnPtr) -> Body {
     let mut body = Body {
         code: site.reach.as_ref().map(|r| Arc::clone(&r.code)).unwrap_or_default(),
+        captured: Vec::with_capacity(site.captured.len()),
         ..Body::default()
     };
     // Of a map with many settings a phase is made from those that it reads.
