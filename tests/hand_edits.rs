@@ -308,3 +308,12 @@ fn a_misspelt_phase_is_warned_of_with_the_one_that_was_meant() {
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn phases_that_a_script_has_renamed_are_not_taken_for_misspelt() {
+    let place = Workplace::with_script("for i in 0..150 { phase(`step_${i}`, || {}); }");
+    place.jumar(&["run", "pipeline.rhai", "-q"]).code(0);
+    place.write("pipeline.rhai", &place.read("pipeline.rhai").replace("step_", "stage_"));
+    let ended = place.jumar(&["resume", "-n"]).code(0);
+    assert!(!ended.stderr.contains("did you mean"), "{}", ended.stderr);
+}

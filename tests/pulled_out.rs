@@ -210,7 +210,11 @@ fn a_copy_of_a_run_goes_on_by_itself_and_the_original_stays_as_it_is() {
     let before = place.read(FILE);
     copy(&at(&place, "run"), &at(&place, "twin"));
     let ended = place.jumar(&["resume", "twin"]).code(0);
-    assert!(ended.stderr.contains("twin is a copy of run, and goes on by itself"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("twin is a copy of run, and goes on by itself"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(place.read(FILE), before);
     goes_on(&place, "a\nb\nb\n");
 }

@@ -33,6 +33,9 @@ pub(super) fn typed_path(path: &Path) -> PathBuf {
     }
 }
 
+/// Where more pairs of names would have to be compared, the script has changed, and nobody has misspelt anything.
+const MOST_COMPARED: usize = 10_000;
+
 /// A name in the state file that the script does not have is nothing to complain of: scripts change. But where it stands in the place
 /// of one that is missing there, a phase would be run again of which somebody said that it is done.
 pub(super) fn warn_of_misspelt_phases(session: &Session) {
@@ -47,9 +50,13 @@ pub(super) fn warn_of_misspelt_phases(session: &Session) {
         if missing.is_empty() {
             return vec![];
         }
-        let unknown = state.phases().filter(|(name, _)| plan.get(name).is_none());
-        let near = |(name, _)| Some((String::from(name), nearest(name, missing.iter().copied())?));
-        unknown.filter_map(near).collect()
+        let unknown = state.phases().map(|(name, _)| name);
+        let unknown: Vec<&str> = unknown.filter(|name| plan.get(name).is_none()).collect();
+        if unknown.len() * missing.len() > MOST_COMPARED {
+            return vec![];
+        }
+        let near = |name: &&str| Some((String::from(*name), nearest(name, missing.iter().copied())?));
+        unknown.iter().filter_map(near).collect()
     });
     for (name, near) in misspelt {
         session.observer.warn(&format!(
