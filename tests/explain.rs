@@ -160,6 +160,25 @@ fn a_captured_value_that_is_no_parameter_is_compared_and_a_text_of_it_is_not_sho
 }
 
 #[test]
+fn of_very_many_stale_phases_the_first_are_named_and_the_others_counted() {
+    let place = Workplace::with_script("for i in 0..50 { phase(`p${i}`, || { 1 }); }");
+    place.jumar(&["run", "pipeline.rhai", "--run-dir", "r"]).code(0);
+    place.write("pipeline.rhai", &place.read("pipeline.rhai").replace("{ 1 }", "{ 2 }"));
+    let told = place.jumar(&["resume", "r"]).code(0).stderr;
+    assert!(
+        told.contains("p19 is stale") && !told.contains("p20 is stale"),
+        "{told}"
+    );
+    assert!(told.contains("30 more are stale and stay completed"), "{told}");
+    let told = place.jumar(&["resume", "r", "--rerun-stale"]).code(0).stderr;
+    assert!(
+        told.contains("p19 runs again") && !told.contains("p20 runs again"),
+        "{told}"
+    );
+    assert!(told.contains("30 more run again"), "{told}");
+}
+
+#[test]
 fn a_stale_phase_is_reported_by_resume_and_runs_only_when_that_is_asked_for() {
     let place = after_a_run().env("BATCH_SIZE", "4");
     let ended = place.jumar(&["resume", "r"]).code(0);

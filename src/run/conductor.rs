@@ -97,6 +97,9 @@ struct Walk {
     halted: bool,
 }
 
+/// More stale phases than this are counted, not told one by one.
+const MOST_STALE: usize = 20;
+
 impl Conductor {
     /// A conductor for the session's plan; `jobs` phases at most run side by side, and with `fail_fast` the first
     /// failure stops them and nothing more is started.
@@ -211,16 +214,35 @@ impl Conductor {
 
     /// Says which completed phases are stale and stay so, and which run again because they are.
     fn tell_stale(&self, plan: &Plan, schedule: &Schedule, stale: &[Stale]) {
+        let (mut staying, mut again) = (0, 0);
         for Stale { phase, causes } in stale {
             let Some(position) = plan.position(phase) else { continue };
+            let stays = schedule.standing(position) == Standing::Completed;
+            let told = if stays { &mut staying } else { &mut again };
+            *told += 1;
+            if *told > MOST_STALE {
+                continue;
+            }
             let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
             let why = causes.join("; ");
-            self.session.observer.note(&if schedule.standing(position) == Standing::Completed {
-                format!("{phase} is stale ({why}) and stays completed; `--rerun {phase}` or `--rerun-stale` runs it again")
+            self.session.observer.note(&if stays {
+                format!(
+                    "{phase} is stale ({why}) and stays completed; `--rerun {phase}` or `--rerun-stale` runs it again"
+                )
             } else {
                 format!("{phase} runs again ({why})")
             });
         }
+        let more = |told: usize, what: &str| {
+            if let Some(more) = told.checked_sub(MOST_STALE).filter(|more| *more > 0) {
+                self.session.observer.note(&format!("{more} more {what}"));
+            }
+        };
+        more(
+            staying,
+            "are stale and stay completed; `jumar explain` lists them, `--rerun-stale` runs them again",
+        );
+        more(again, "run again");
     }
 
     /// Takes in what somebody wrote into the state file. A phase that has ended and was set back runs again.
