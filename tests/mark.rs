@@ -194,3 +194,20 @@ fn a_mark_is_an_event_that_says_who_and_undo_takes_it_back() {
     let state = place.read("r/.experiment_state");
     assert_eq!(value_in(&state, "phases", "a").as_deref(), Some("completed"));
 }
+
+#[test]
+fn who_writes_the_status_without_as_is_shown_the_command_that_was_meant() {
+    let place = run_with(STATE);
+    let before = place.read("r/.experiment_state");
+    for (arguments, meant) in [
+        (
+            &["mark", "r", "train", "completed"][..],
+            "`jumar mark r train --as completed`",
+        ),
+        (&["mark", "r", "'eval_*'"], "--as pending`"),
+    ] {
+        let told = place.jumar(arguments).code(2).stderr;
+        assert!(told.contains("`--as pending`") && told.contains(meant), "{told}");
+    }
+    assert_eq!(place.read("r/.experiment_state"), before);
+}

@@ -394,7 +394,7 @@ pub(super) struct MarkArguments {
     pub phases: Vec<String>,
     /// How they stand from now on
     #[arg(long = "as", value_name = "STATE")]
-    pub status: MarkStatus,
+    pub status: Option<MarkStatus>,
     /// Report in JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::args::{MarkArguments, MarkStatus};
@@ -15,7 +16,7 @@ use crate::state::{
     ByHand, Change, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
     replace_text,
 };
-use crate::ui::Printer;
+use crate::ui::{Printer, shell_quote};
 
 /// How often an edit beside a run that is on is made anew because the run wrote at the same moment.
 const TRIES: usize = 10;
@@ -48,10 +49,28 @@ impl From<MarkStatus> for PhaseStatus {
     }
 }
 
+/// Who wrote the status without `--as` is shown the command that was meant.
+fn without_status(arguments: &MarkArguments) -> CliError {
+    let words = || std::iter::once(&arguments.run).chain(&arguments.phases);
+    let is_status = |word: &&String| MarkStatus::from_str(word, true).is_ok();
+    let command = |status: &str, others: Vec<String>| format!("`jumar mark {} --as {status}`", others.join(" "));
+    let meant = match words().find(is_status) {
+        Some(status) => command(
+            &status.to_lowercase(),
+            words()
+                .filter(|word| !is_status(word))
+                .map(|word| shell_quote(word))
+                .collect(),
+        ),
+        None => command("pending", words().map(|word| shell_quote(word)).collect()),
+    };
+    CliError::usage("mark: `--as pending`, `completed`, `skipped` or `failed` is missing").hint(meant)
+}
+
 /// Marks phases.
 pub(super) fn mark(arguments: &MarkArguments, printer: &Printer) -> Result<u8, CliError> {
+    let to = PhaseStatus::from(arguments.status.ok_or_else(|| without_status(arguments))?);
     let (mut run, asked) = which(arguments)?;
-    let to = PhaseStatus::from(arguments.status);
     if asked.len() > arguments.phases.len() {
         printer.info(&format!("in the newest run, {}", run.directory.display()));
     }
