@@ -123,6 +123,7 @@ fn a_phase_of_a_run_that_is_on_can_be_marked_but_not_the_one_that_is_running() {
         phase("a", || { shell("touch started; while ! test -e go; do sleep 0.02; done"); });
         phase("b", || { shell("touch b.txt"); });
         phase("c", || { shell("touch c.txt"); });
+        phase("d", || {});
         "#,
     );
     let run = place.start(&["run", "s.rhai", "--run-dir", "r"]);
@@ -135,9 +136,18 @@ fn a_phase_of_a_run_that_is_on_can_be_marked_but_not_the_one_that_is_running() {
     );
     let marked = place.jumar(&["mark", "r", "b", "--as", "skipped"]).code(0);
     assert_eq!(marked.stdout, "b: pending → skipped\n");
+    place.jumar(&["mark", "r", "d", "--as", "completed"]).code(0);
     place.write("go", "");
     let ended: common::Ended = run.wait_with_output().expect("it ends").into();
-    ended.code(0);
+    let told = ended.code(0).stderr;
+    assert!(told.contains("edited by hand: d=completed (was pending)"), "{told}");
+    // What it was made from goes with its status, and is nobody's edit.
+    let history = place.jumar(&["history", "r"]).code(0).stdout;
+    assert!(history.contains("d=completed (was pending)"), "{history}");
+    assert!(
+        !told.contains("fingerprint") && !history.contains("fingerprint"),
+        "{told}{history}"
+    );
     assert!(!place.exists("b.txt") && place.exists("c.txt"));
     assert_eq!(
         value_in(&place.read("r/.experiment_state"), "phases", "b").as_deref(),

@@ -44,7 +44,8 @@ pub(super) fn in_words(event: &Happened) -> String {
 fn changes(event: &Happened) -> String {
     let all =
         event.by_hand().is_some() || event.verb.starts_with("undid ") || matches!(&*event.verb, "set" | "removed");
-    let told = |change: &&KeyChange| all || change.section == "phases";
+    // What a phase was made from goes with its status.
+    let told = |change: &&KeyChange| change.section == "phases" || (all && change.section != "fingerprints");
     let phases: Vec<String> = event.changes.iter().filter(told).map(change_in_words).collect();
     if !phases.is_empty() {
         return listed(phases);

@@ -10,6 +10,9 @@ use super::status::PhaseStatus;
 
 const COMPLETED: &str = PhaseStatus::Completed.as_str();
 
+/// Where it stands what phases were made from.
+const FINGERPRINTS: &str = "fingerprints";
+
 /// What a merge comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Merged {
@@ -44,7 +47,8 @@ pub(super) fn merge(base: &State, ours: &State, theirs: &State) -> Merged {
                 value: result.map(str::to_owned),
             });
         }
-        merged.notes.extend(note);
+        // What a phase was made from goes with the status that somebody gave it.
+        merged.notes.extend(note.filter(|_| section != FINGERPRINTS));
     }
     merged
 }
