@@ -267,6 +267,34 @@ fn a_phase_that_has_ended_and_is_set_back_while_the_run_is_on_runs_again_before_
 }
 
 #[test]
+fn what_somebody_says_of_phases_while_the_run_is_on_lets_those_run_that_wait_for_them() {
+    for (jobs, edit, ran) in [
+        ("1", ("flaky=failed", "flaky=completed"), "slow\neval\nlast\n"),
+        ("2", ("flaky=failed", "flaky=skipped"), "slow\neval\nlast\n"),
+        ("1", ("eval=pending", "eval=skipped"), "slow\nlast\n"),
+    ] {
+        let place = Workplace::with_script(
+            "phase(\"flaky\", || { shell(\"exit 3\"); });
+             phase(\"slow\", || { shell(\"touch on; until test -e go; do sleep 0.02; done; echo slow >> ran\"); });
+             phase(\"eval\", #{ after: [\"flaky\", \"slow\"] }, || { shell(\"echo eval >> ran\"); });
+             phase(\"last\", #{ after: \"eval\", after_any: \"flaky\" }, || { shell(\"echo last >> ran\"); });",
+        );
+        let host = place.start(&["run", "pipeline.rhai", "-j", jobs]);
+        wait_until("slow runs", || place.exists("on"));
+        let file = format!("{}/.experiment_state", place.run());
+        wait_until("what is edited is shown", || place.read(&file).contains(edit.0));
+        let text = place.state_while_a_command_runs(&place.run());
+        place.write(&file, &text.replace(edit.0, edit.1));
+        place.write("go", "");
+        let ended: common::Ended = host.wait_with_output().expect("it ends").into();
+        assert_eq!(place.read("ran"), ran, "{edit:?} {}", ended.stderr);
+        let is_done = edit.0.starts_with("flaky");
+        let ended = ended.code(if is_done { 0 } else { 1 });
+        assert_eq!(ended.stderr.contains("FAILURE RECOVERY"), !is_done, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_state_file_that_was_cut_is_kept_aside_and_made_anew() {
     let place = Workplace::new();
     place.write(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::CliError;
 use crate::exec::{Keeping, Living, Local, settle, topmost};
 use crate::plan::Selection;
-use crate::run::{RunPath, Session, Unfinished, left_of, left_running};
+use crate::run::{RunPath, Session, Unfinished, left_running};
 use crate::state::{State, Store};
 
 /// The program that runs, also when its file has been replaced meanwhile.
@@ -42,14 +42,12 @@ pub(super) struct StillRunning {
 /// The phases of a run that nobody has in use whose commands still run.
 pub(super) fn still_running(directory: &Path, state: &State) -> Vec<StillRunning> {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-    let of = |(phase, _): (&str, _)| {
-        let processes = left_of(state, &directory, &Unfinished::default(), phase);
-        (!processes.is_empty()).then(|| StillRunning {
-            phase: phase.into(),
-            processes,
-        })
-    };
-    state.phases().filter_map(of).collect()
+    let left = left_running(state, &directory, &Unfinished::default()).into_iter();
+    left.map(|(phase, processes)| StillRunning {
+        phase: phase.into(),
+        processes,
+    })
+    .collect()
 }
 
 /// `its command still runs (process 4711: python3 train.py)`; nothing when nothing does.
@@ -101,10 +99,11 @@ pub(super) fn unfinished(
 
 /// Waits for what the last host left running; `false` when jumar was asked to stop first.
 fn wait_for_what_runs(session: &Session, state: &State, unfinished: &Unfinished) -> Result<bool, CliError> {
-    let living = left_running(state, &session.absolute_directory()?, unfinished);
+    let living = left_running(state, &session.absolute_directory()?, unfinished).into_iter();
+    let living: Vec<Living> = living.flat_map(|(_, processes)| processes).collect();
     for process in topmost(&living) {
         session.observer.note(&format!(
-            "waiting for process {}, which the last jumar left running, before its phase runs again: {}",
+            "waiting for process {}, which the last jumar left running, before the run goes on: {}",
             process.pid, process.command
         ));
     }

@@ -13,7 +13,7 @@ use super::look::{Look, With};
 use super::moment::{is_a_run, locate_now};
 use crate::run::{RunPath, Unfinished, accepted, left_running, stale_phases};
 use crate::state::{
-    ByHand, Change, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
+    ByHand, Event, Owner, PhaseStatus, State, StateError, Store, announce, holder, patch_text, read, read_text,
     replace_text,
 };
 use crate::ui::{Printer, shell_quote};
@@ -291,16 +291,9 @@ impl Marking {
 /// A command that a dead host left running goes on writing: the phase is not over, whatever a person says.
 fn refuse_living(run: &RunPath, state: &State, phases: &[String]) -> Result<(), CliError> {
     let directory = std::path::absolute(&run.directory).unwrap_or_else(|_| run.directory.clone());
-    let mut only = state.clone();
-    let others: Vec<String> = state.phases().map(|(name, _)| name.to_string()).collect();
-    for phase in others.into_iter().filter(|name| !phases.contains(name)) {
-        only.apply(&Change {
-            section: "phases".into(),
-            key: phase,
-            value: None,
-        });
-    }
-    match left_running(&only, &directory, &Unfinished::default()).first() {
+    let left = left_running(state, &directory, &Unfinished::default()).into_iter();
+    let mut left = left.filter(|(phase, _)| phases.iter().any(|asked| asked == phase));
+    match left.find_map(|(_, processes)| processes.into_iter().next()) {
         None => Ok(()),
         Some(process) => Err(CliError::usage(format!(
             "process {} of this phase still runs, although the jumar that started it is gone: {}",

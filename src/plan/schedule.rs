@@ -116,11 +116,14 @@ impl Schedule {
         Some(here)
     }
 
-    /// A phase ended. `Waiting` puts it back as one that has not begun, and it is not tried again in this walk.
+    /// A phase ended, or somebody said how it stands that was not running. `Waiting` puts it back as one that has not begun, and
+    /// it is not tried again in this walk.
     pub fn finished(&mut self, here: usize, standing: Standing) {
-        self.standing[here] = standing;
+        let stood = std::mem::replace(&mut self.standing[here], standing);
+        self.ready.remove(&here);
         let arrows = std::mem::take(&mut self.dependents[here]);
-        for arrow in arrows.iter().filter(|a| standing.satisfies(a.any)) {
+        let is_met = |arrow: &&Arrow| standing.satisfies(arrow.any) && !stood.satisfies(arrow.any);
+        for arrow in arrows.iter().filter(is_met) {
             self.unmet[arrow.to] = self.unmet[arrow.to].saturating_sub(1);
             self.note_ready(arrow.to);
         }

@@ -253,21 +253,32 @@ impl Conductor {
         }
         notes.iter().for_each(|note| self.session.observer.note(note));
         let plan = self.session.plan();
-        let has_ended = |at: &usize| {
-            let standing = walk.schedule.standing(*at);
-            walk.schedule.is_selected(*at) && !matches!(standing, Standing::Waiting | Standing::Running)
-        };
-        let set_back: Vec<usize> = self.session.ledger.read(|state| {
+        let statuses: Vec<_> = self.session.ledger.read(|state| {
             let names = plan.phases().iter().map(|phase| phase.name.as_str());
-            let statuses = state.statuses(names).take(walk.phases.len()).enumerate();
-            let pending = statuses.filter(|(_, status)| *status == Some(PhaseStatus::Pending));
-            pending.map(|(at, _)| at).filter(has_ended).collect()
+            state.statuses(names).take(walk.phases.len()).collect()
         });
-        self.session.observer.phases_expected(set_back.len());
-        for position in set_back {
-            walk.schedule.set_back(&plan, position);
+        let mut set_back = 0;
+        for (position, status) in statuses.into_iter().enumerate() {
+            let said = match (walk.schedule.standing(position), status) {
+                (Standing::Running, _) => continue,
+                (Standing::Completed | Standing::Skipped | Standing::Failed, Some(PhaseStatus::Pending)) => {
+                    if !walk.schedule.is_selected(position) {
+                        continue;
+                    }
+                    walk.schedule.set_back(&plan, position);
+                    set_back += 1;
+                    Standing::Waiting
+                }
+                (Standing::Failed | Standing::Waiting, Some(PhaseStatus::Completed)) => Standing::Completed,
+                (Standing::Failed | Standing::Waiting, Some(PhaseStatus::Skipped)) => Standing::Skipped,
+                _ => continue,
+            };
             walk.phases[position].failure = None;
+            if said != Standing::Waiting {
+                walk.schedule.finished(position, said);
+            }
         }
+        self.session.observer.phases_expected(set_back);
         Ok(())
     }
 

@@ -281,28 +281,30 @@ fn said((ended, open): (usize, usize)) -> String {
     }
 }
 
-/// Commands that go on although the host that started them is gone, and that no unfinished attempt takes in. A second copy
-/// beside a living one would write over its results: whoever takes the run over waits for them first.
-pub fn left_running(state: &State, run_directory: &Path, unfinished: &Unfinished) -> Vec<Living> {
-    let phases = state.phases();
-    phases
-        .filter(|(phase, status)| may_run(*status) || unfinished.get(phase).is_some())
-        .flat_map(|(phase, _)| left_of(state, run_directory, unfinished, phase))
-        .collect()
-}
-
-fn may_run(status: PhaseStatus) -> bool {
-    !matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped)
-}
-
-/// Of [`left_running`] those that belong to one phase.
-pub fn left_of(state: &State, run_directory: &Path, unfinished: &Unfinished, phase: &str) -> Vec<Living> {
-    let Some(status) = state.phase(phase) else {
-        return vec![];
+/// Commands that go on although the host that started them is gone, and that no unfinished attempt takes in, by phase; however
+/// somebody has marked the phase since. A second copy beside a living one would write over its results, and what waits for the
+/// phase would read half of them: whoever takes the run over waits for them first.
+pub fn left_running<'a>(
+    state: &'a State,
+    run_directory: &Path,
+    unfinished: &Unfinished,
+) -> Vec<(&'a str, Vec<Living>)> {
+    let may_be_on = records::may_have_running_attempts(state);
+    let left = |(phase, status): (&'a str, PhaseStatus)| {
+        let may = status == PhaseStatus::InProgress || may_be_on.contains(phase) || unfinished.get(phase).is_some();
+        let left = may.then(|| left_of(state, run_directory, unfinished, phase, status))?;
+        (!left.is_empty()).then_some((phase, left))
     };
-    if !may_run(status) && unfinished.get(phase).is_none() {
-        return vec![];
-    }
+    state.phases().filter_map(left).collect()
+}
+
+fn left_of(
+    state: &State,
+    run_directory: &Path,
+    unfinished: &Unfinished,
+    phase: &str,
+    status: PhaseStatus,
+) -> Vec<Living> {
     let directory = run_directory.to_string_lossy();
     let known = attempts(state, phase);
     let number = known.len().to_string();
