@@ -345,3 +345,26 @@ fn phases_that_a_script_has_renamed_are_not_taken_for_misspelt() {
     let ended = place.jumar(&["resume", "-n"]).code(0);
     assert!(!ended.stderr.contains("did you mean"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_command_that_outlived_jumar_is_waited_for_however_its_phase_was_marked_since() {
+    let place = Workplace::with_script(
+        "phase(\"a\", || { shell(\"touch on; until test -e go; do sleep 0.02; done; echo a >> ran\"); });
+         phase(\"b\", #{ after: \"a\" }, || { shell(\"echo b >> ran\"); });",
+    );
+    let mut host = place.start(&["run", "pipeline.rhai"]);
+    wait_until("a runs", || place.exists("on"));
+    host.kill().expect("it is killed");
+    host.wait().expect("it is gone");
+    let file = format!("{}/.experiment_state", place.run());
+    place.write(&file, &place.read(&file).replace("a=in_progress", "a=completed"));
+    let status = place.jumar(&["status"]).code(0).stdout;
+    assert!(status.contains("its command still runs"), "{status}");
+    let host = place.start(&["resume"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    place.write("go", "");
+    let ended: common::Ended = host.wait_with_output().expect("it ends").into();
+    let ended = ended.code(0);
+    assert!(ended.stderr.contains("waiting for process"), "{}", ended.stderr);
+    assert_eq!(place.read("ran"), "a\nb\n");
+}
