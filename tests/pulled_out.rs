@@ -211,12 +211,42 @@ fn a_copy_of_a_run_goes_on_by_itself_and_the_original_stays_as_it_is() {
     copy(&at(&place, "run"), &at(&place, "twin"));
     let ended = place.jumar(&["resume", "twin"]).code(0);
     assert!(
-        ended.stderr.contains("twin is a copy of run, and goes on by itself"),
+        ended
+            .stderr
+            .contains("twin is a copy of run, and goes on as a run of its own"),
         "{}",
         ended.stderr
     );
     assert_eq!(place.read(FILE), before);
+    // What names it to others is its own.
+    let id = |text: &str| text.lines().find(|line| line.starts_with("run_id=")).map(str::to_owned);
+    assert_ne!(id(&place.read("twin/.experiment_state")), id(&before));
     goes_on(&place, "a\nb\nb\n");
+}
+
+#[test]
+fn the_state_file_of_another_run_is_refused_and_stays() {
+    let place = half_done();
+    let own = place.read(FILE);
+    let other = half_done();
+    goes_on(&other, "a\nb\n");
+    let foreign = other.read(FILE);
+    fs::write(at(&place, FILE), &foreign).expect("written");
+    for (command, code) in [("resume", 4), ("status", 4), ("fsck", 4)] {
+        let ended = place.jumar(&[command, "run"]).code(code);
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(told.contains("is the state file of another run"), "{command}: {told}");
+        assert!(told.contains("put the run's own file back"), "{command}: {told}");
+    }
+    assert_eq!((place.read(FILE), place.read("ran")), (foreign, "a\n".to_owned()));
+    fs::write(at(&place, FILE), &own).expect("written");
+    goes_on(&place, "a\nb\n");
+
+    // Who gives a run another name for others does so.
+    let renamed = place.read(FILE).replace("\nrun_id=", "\nrun_id=my_");
+    fs::write(at(&place, FILE), renamed).expect("written");
+    goes_on(&place, "a\nb\n");
+    assert!(place.read(FILE).contains("\nrun_id=my_"));
 }
 
 #[test]

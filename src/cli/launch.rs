@@ -18,12 +18,12 @@ use super::{exit_code, outcome, plan_view, script_help};
 use crate::exec::{Executor, Local, StopSignal, install_signal_handlers};
 use crate::plan::{Parameters, Phase, Plan, Provided, RawOption, Selection};
 use crate::run::{
-    BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal, Reopened,
-    Report, RunDirectory, RunPath, STATE_FILE, Session, create_run, keep_modules, locate, preview, recorded_parameters,
-    relocated, reopen_run, take_over,
+    BeginError, Bodies, Conductor, Gathering, Ledger, Manifest, Mode, PhasePreview, PlannedScript, Rehearsal,
+    Relocated, Reopened, Report, RunDirectory, RunPath, Session, create_run, keep_modules, locate, preview,
+    recorded_parameters, relocated, reopen_run, take_over,
 };
 use crate::script::{Host, Imports, ScriptSource};
-use crate::state::{PhaseStatus, State, Store, exists, read, value};
+use crate::state::{PhaseStatus, State, Store, read, value};
 use crate::ui::Printer;
 
 /// What is to be run, and where.
@@ -193,11 +193,10 @@ fn session(
     watcher: &Arc<Watcher>,
 ) -> Result<Session, CliError> {
     let how = &launch.how;
-    let (mut moved, mut origin) = (None, None);
+    let mut moved = None;
     let (state, directory) = match &mut launch.existing {
         Some(existing) => {
             moved = relocated(&existing.state, &existing.run.directory);
-            origin = existing.state.get("metadata", "base_output_dir").map(PathBuf::from);
             let name = existing
                 .state
                 .get("metadata", "name")
@@ -247,12 +246,13 @@ fn session(
         Arc::clone(watcher) as Arc<dyn crate::run::Observer>,
     );
     session.rehearsal = Rehearsal::of_this_process().filter(|_| mode == Mode::Live);
-    if let (Some(existing), Some(event)) = (&launch.existing, moved) {
+    if let (Some(existing), Some(Relocated { event, copy_of })) = (&launch.existing, moved) {
         let directory = existing.run.directory.display();
-        // It was asked for from where the run's commands work, as the recorded one was.
-        let original = origin.filter(|origin| exists(&origin.join(STATE_FILE)));
-        session.observer.note(&match original {
-            Some(original) => format!("{directory} is a copy of {}, and goes on by itself", original.display()),
+        session.observer.note(&match copy_of {
+            Some(original) => format!(
+                "{directory} is a copy of {}, and goes on as a run of its own",
+                original.display()
+            ),
             None => format!("the run directory was moved; it is {directory} now"),
         });
         session.ledger.commit(event)?;

@@ -152,7 +152,7 @@ fn keep_script(store: &Store, script: PlannedScript<'_>) {
 }
 
 /// A name for trackers that stays over all attempts and resumes of a run, and that no other run has.
-fn new_run_id(directory: &std::path::Path) -> String {
+pub(super) fn new_run_id(directory: &std::path::Path) -> String {
     let seed = format!(
         "{} {} {}",
         directory.display(),

@@ -65,7 +65,7 @@ pub use records::{
 };
 pub use recovery::{Decision, NextAttempt, Overrides};
 pub use rehearsal::{Fate, Fault, REHEARSAL_VARIABLE, Rehearsal, TraceLine, make_checkpoint};
-pub use relocate::relocated;
+pub use relocate::{Relocated, relocated};
 pub use resume::{AtWork, ResumeNote, Unfinished, left_running, take_over};
 pub use session::{Mode, Session};
 pub use stale::{Stale, accepted, stale_phases};

@@ -12,7 +12,7 @@ use super::check;
 use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, failure, parent, unreadable};
 use super::error::StateError;
 use super::event::Change;
-use super::look::{merged, places};
+use super::look::{merged, places, refuse_other_run};
 use super::model::State;
 use super::page::{self, Page};
 use super::record::{Lines, Record, read_line};
@@ -74,6 +74,7 @@ pub fn read_text(state_file: &Path) -> Result<StateText, StateError> {
     match page::judge(&found, state_file) {
         Page::Wrong(error) => return Err(error),
         page => {
+            refuse_other_run(&RealDisk, &directory, &state, &page, state_file)?;
             for edit in merged(&RealDisk, &directory, &state, page).edits {
                 state.apply(&edit);
             }

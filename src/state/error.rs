@@ -60,6 +60,15 @@ pub enum StateError {
         /// The newest format that this program knows.
         known: &'static str,
     },
+    /// The file is that of one run, and the journal beside it that of another.
+    OtherRun {
+        /// The state file.
+        path: PathBuf,
+        /// The `run_id` that the file says.
+        found: String,
+        /// The `run_id` that the journal says.
+        known: String,
+    },
     /// Another process has the run in use.
     Locked {
         /// Who holds it.
@@ -173,6 +182,10 @@ impl StateError {
                 "{} is of version {found}, this program knows versions up to {known}. Nothing was changed.",
                 path.display()
             ),
+            StateError::OtherRun { path, found, known } => format!(
+                "{} is the state file of another run: it says run_id={found}, its journal is of {known}. Nothing was changed.",
+                path.display()
+            ),
             StateError::Locked { owner, path } => {
                 format!("{} is in use by {owner}. Nothing was changed.", path.display())
             }
@@ -241,6 +254,11 @@ impl StateError {
             ),
             StateError::Syntax(error) => Some(error.remedy.clone()),
             StateError::NewerVersion { .. } => Some("update this program, or use the one that wrote it".to_owned()),
+            StateError::OtherRun { .. } => Some(
+                "put the run's own file back, or remove this one: the next resume writes it anew from the journal; where the journal \
+                 is the foreign one, remove the hidden directory beside the file"
+                    .to_owned(),
+            ),
             StateError::MaybeLocked { .. } => Some("if you are sure that it does not: --take-over".to_owned()),
             StateError::Locked { .. } => Some("wait for it to end (--wait does), or stop it".to_owned()),
             StateError::Unsaved {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::disk::{Disk, RealDisk, SIZE_LIMIT, unreadable};
 use super::error::StateError;
-use super::look::places;
+use super::look::{places, refuse_other_run};
 use super::page::{self, Page};
 use super::recovery::{self, HISTORY, is_segment};
 use super::segment::Segment;
@@ -76,7 +76,16 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         .read(&file, SIZE_LIMIT)
         .map_err(|error| unreadable(&RealDisk, &file, state_file, error));
     let shown = state_file.display();
-    match (&recovered.state, bytes.map(|bytes| page::judge(&bytes, state_file))) {
+    let page = bytes.map(|bytes| page::judge(&bytes, state_file));
+    let foreign = match (&recovered.state, &page) {
+        (Some(state), Ok(page)) => refuse_other_run(&RealDisk, &directory, state, page, state_file).err(),
+        _ => None,
+    };
+    match (&recovered.state, page) {
+        _ if foreign.is_some() => {
+            let error = foreign.iter();
+            error.for_each(|error| tell(true, error.headline(), error.remedy()));
+        }
         (None, Err(error)) => return Err(error),
         (None, Ok(_)) => say(true, format!("there is no journal: {shown} is all there is")),
         (Some(_), Err(error)) => say(true, error.headline()),

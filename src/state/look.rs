@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{self, Disk, RealDisk, SIZE_LIMIT, unreadable};
 use super::error::StateError;
-use super::event::Change;
+use super::event::{Change, PHASES};
 use super::lock;
-use super::merge::{Merged, complete, merge, name_of, value_text};
+use super::merge::{Merged, complete, merge, value_text};
 use super::model::State;
 use super::owner::Owner;
 use super::page::{self, Page};
@@ -79,6 +79,7 @@ pub(super) fn read_at(
         Err(error) => return Err(error),
     };
     let page = page::judge(&bytes, called);
+    refuse_other_run(disk, private_directory, &state, &page, called)?;
     let doubt = match &page {
         Page::Wrong(_) | Page::Whole(_) | Page::Loose(_) => None,
         Page::Blank => Some(format!("{} is gone or empty", called.display())),
@@ -93,6 +94,35 @@ pub(super) fn read_at(
         }
     }
     Ok(Reading { state, doubt })
+}
+
+/// Refuses the state file of another run: what is completed there is not completed here. A person may have changed the
+/// `run_id` of a file that was written from this journal.
+///
+/// # Errors
+/// [`StateError::OtherRun`].
+pub(super) fn refuse_other_run(
+    disk: &dyn Disk,
+    directory: &Path,
+    ours: &State,
+    page: &Page,
+    called: &Path,
+) -> Result<(), StateError> {
+    let (theirs, stamp) = match page {
+        Page::Whole(content) => (&content.state, Some(&content.stamp)),
+        Page::Loose(state) => (state, None),
+        Page::Blank | Page::Cut(_) | Page::Wrong(_) => return Ok(()),
+    };
+    let run_id = |state: &State| state.get("metadata", "run_id").map(str::to_owned);
+    let is_ours = || stamp.is_some_and(|stamp| recovery::state_at(disk, directory, stamp).is_some());
+    match (run_id(theirs), run_id(ours)) {
+        (Some(found), Some(known)) if found != known && !is_ours() => Err(StateError::OtherRun {
+            path: called.to_owned(),
+            found,
+            known,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What a page that was saved comes to.
@@ -120,19 +150,22 @@ pub(super) fn merged(disk: &dyn Disk, directory: &Path, ours: &State, page: Page
     merged
 }
 
-/// More values than this are only counted.
+/// More phases than this are only counted, as all other values are.
 const MOST_LISTED: usize = 5;
 
 /// What to say of a file that was written from a place which the journal does not have.
 fn of_lost_place(stamp: &Stamp, edits: &[Change], ours: &State) -> String {
-    let listed = edits.iter().take(MOST_LISTED).map(|edit| {
+    let phases = edits.iter().filter(|edit| edit.section == PHASES);
+    let listed = phases.take(MOST_LISTED).map(|edit| {
         let now = value_text(edit.value.as_deref());
         let before = value_text(ours.get(&edit.section, &edit.key));
-        format!("{}={now} (the journal: {before})", name_of(&edit.section, &edit.key))
+        format!("{}={now} (the journal: {before})", edit.key)
     });
     let mut listed: Vec<String> = listed.collect();
-    if edits.len() > MOST_LISTED {
-        listed.push(format!("{} more", edits.len() - MOST_LISTED));
+    match edits.len() - listed.len() {
+        0 => {}
+        1 => listed.push("1 value more".to_owned()),
+        more => listed.push(format!("{more} values more")),
     }
     format!(
         "the state file was written at {stamp}, which the journal does not have: the journal was cut, or one of the two is an older \

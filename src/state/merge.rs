@@ -131,15 +131,10 @@ impl Sides<'_> {
     }
 
     fn name(&self) -> String {
-        name_of(self.section, self.key)
-    }
-}
-
-/// A key in words: a phase by its name alone.
-pub(super) fn name_of(section: &str, key: &str) -> String {
-    match section {
-        "phases" | "" => key.to_owned(),
-        section => format!("[{section}] {key}"),
+        match self.section {
+            "phases" | "" => self.key.to_owned(),
+            section => format!("[{section}] {}", self.key),
+        }
     }
 }
 

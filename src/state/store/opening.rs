@@ -9,7 +9,7 @@ use super::super::error::StateError;
 use super::super::event::{Change, Event};
 use super::super::journal::Journal;
 use super::super::lock::{Doubt, Lock};
-use super::super::look::{places, read_at};
+use super::super::look::{places, read_at, refuse_other_run};
 use super::super::model::State;
 use super::super::page::{self, Page};
 use super::super::recovery::{self, Recovered};
@@ -140,7 +140,10 @@ impl Store {
                         {
                             Found::Same(bytes)
                         }
-                        page => Found::Judged(bytes, page),
+                        page => {
+                            refuse_other_run(&*disk, &directory, &state, &page, &called)?;
+                            Found::Judged(bytes, page)
+                        }
                     };
                     (state, found)
                 }

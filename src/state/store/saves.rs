@@ -3,7 +3,7 @@
 use super::super::error::StateError;
 use super::super::event::{Change, PHASES};
 use super::super::journal::Entry;
-use super::super::look::merged;
+use super::super::look::{merged, refuse_other_run};
 use super::super::owner;
 use super::super::page::Page;
 use super::super::view::{Patience, Sighting};
@@ -28,14 +28,7 @@ impl Store {
                     return Ok(true);
                 }
                 Sighting::Spoilt { why, bytes } => {
-                    let text = self.view.known().to_vec();
-                    let aside = self.view.keep_aside(bytes)?;
-                    self.skeleton.get_or_insert(text);
-                    self.notes.push(format!(
-                        "warning: {why}\n  the whole edit was set aside as {}; the state file is written anew without it",
-                        aside.display()
-                    ));
-                    self.stale = true;
+                    self.set_aside(&why, bytes)?;
                     return Ok(true);
                 }
                 Sighting::Saved {
@@ -49,7 +42,27 @@ impl Store {
         Ok(false)
     }
 
+    /// Keeps a file of which nothing counts under another name; the next text is made from the last one that did.
+    fn set_aside(&mut self, why: &str, bytes: Option<Vec<u8>>) -> Result<(), StateError> {
+        let text = self.view.known().to_vec();
+        let aside = self.view.keep_aside(bytes)?;
+        self.skeleton.get_or_insert(text);
+        self.notes.push(format!(
+            "warning: {why}\n  the whole edit was set aside as {}; the state file is written anew without it",
+            aside.display()
+        ));
+        self.stale = true;
+        Ok(())
+    }
+
     fn take_save(&mut self, bytes: Vec<u8>, page: Page, user: Option<u32>, late: bool) -> Result<(), StateError> {
+        if let Err(error) = refuse_other_run(&*self.disk, &self.private_directory, &self.state, &page, &self.shown) {
+            return if late {
+                Ok(())
+            } else {
+                self.set_aside(&error.headline(), Some(bytes))
+            };
+        }
         let merged = merged(&*self.disk, &self.private_directory, &self.state, page);
         let changed = !merged.edits.is_empty();
         let edits = self.note_wishes(merged.edits, merged.notes);
