@@ -295,6 +295,31 @@ fn what_somebody_says_of_phases_while_the_run_is_on_lets_those_run_that_wait_for
 }
 
 #[test]
+fn an_edit_is_taken_in_while_a_phase_runs_and_not_only_when_it_ends() {
+    let place = Workplace::with_script(
+        "phase(\"slow\", || { shell(\"touch on; until test -e go; do sleep 0.02; done\"); });
+         phase(\"b\", || { shell(\"echo b >> ran\"); });",
+    );
+    let host = place.start(&["run", "pipeline.rhai"]);
+    wait_until("slow runs", || place.exists("on"));
+    let text = place.state_while_a_command_runs(&place.run());
+    let file = format!("{}/.experiment_state", place.run());
+    place.write(&file, &text.replace("b=pending", "b=skipped"));
+    wait_until("it is journaled", || {
+        place
+            .jumar(&["history"])
+            .code(0)
+            .stdout
+            .contains("b=skipped (was pending)")
+    });
+    place.write("go", "");
+    let ended: common::Ended = host.wait_with_output().expect("it ends").into();
+    let told = ended.code(0).stderr;
+    assert_eq!(told.matches("edited by hand: b=skipped").count(), 1, "{told}");
+    assert!(!place.exists("ran"), "{told}");
+}
+
+#[test]
 fn a_state_file_that_was_cut_is_kept_aside_and_made_anew() {
     let place = Workplace::new();
     place.write(

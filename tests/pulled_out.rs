@@ -225,6 +225,27 @@ fn a_copy_of_a_run_goes_on_by_itself_and_the_original_stays_as_it_is() {
 }
 
 #[test]
+fn a_run_directory_that_goes_away_ends_the_run_and_what_could_not_be_saved_is_told() {
+    let place = Workplace::with_script(
+        "phase(\"a\", || { shell(\"touch on; until test -e go; do sleep 0.02; done\"); });
+         phase(\"b\", || { shell(\"touch b\"); });",
+    );
+    let host = place.start(&["run", "pipeline.rhai", "--run-dir", "run"]);
+    wait_until("a runs", || place.exists("on"));
+    fs::rename(at(&place, "run"), at(&place, "elsewhere")).expect("renamed");
+    place.write("go", "");
+    let ended: Ended = host.wait_with_output().expect("it ends").into();
+    let told = ended.code(4).stderr;
+    assert!(told.contains("a=completed could not be saved"), "{told}");
+    assert!(!place.exists("b") && !place.exists("run"), "{told}");
+    // The spill is what could not be saved.
+    let (_, spill) = told.rsplit_once("all of it is in ").expect("a file is named");
+    let spill = Path::new(spill.trim_end().trim_end_matches(')'));
+    assert!(fs::read_to_string(spill).expect("it is there").contains("a=completed"));
+    fs::remove_file(spill).expect("removed");
+}
+
+#[test]
 fn the_state_file_of_another_run_is_refused_and_stays() {
     let place = half_done();
     let own = place.read(FILE);

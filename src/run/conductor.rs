@@ -248,7 +248,7 @@ impl Conductor {
     /// Takes in what somebody wrote into the state file. A phase that has ended and was set back runs again.
     fn look(&self, walk: &mut Walk) -> Result<(), WalkError> {
         let notes = self.session.ledger.refresh()?;
-        if notes.is_empty() {
+        if notes.is_empty() && !self.session.ledger.was_edited() {
             return Ok(());
         }
         notes.iter().for_each(|note| self.session.observer.note(note));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::state::{Change, Event, Maker, State, StateError, Store, Uncommitted};
 
 /// What the state file may be later than it is due. The clocks that tell so do not agree to the microsecond.
 const SLACK: Duration = Duration::from_millis(5);
+
+/// How often is looked whether somebody edited the state file, while nothing else happens.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// A run's state, either as a draft in memory (while a script plans, and in a dry run) or live and durable.
 pub struct Ledger {
@@ -31,6 +35,8 @@ struct Shared {
     /// The state file is to be brought up to date sooner than its thread would wake by itself. To wake it for every transition
     /// would cost more than all else that a transition costs.
     lagging: Condvar,
+    /// Somebody has edited the file since [`Ledger::was_edited`] was asked.
+    edited: AtomicBool,
 }
 
 enum Inner {
@@ -100,29 +106,44 @@ impl Shared {
         result
     }
 
-    /// Brings the state file up to date whenever it lags behind, until the ledger is closed.
+    /// Brings the state file up to date whenever it lags behind, and answers who edits it while nothing else happens, until the
+    /// ledger is closed.
     fn keep_showing(&self) {
         let mut inner = self.lock();
+        let mut glance = Instant::now() + GLANCE;
         loop {
             let Inner::Live(live) = &mut *inner else { return };
             if live.closed {
                 return;
             }
+            if Instant::now() >= glance && !live.store.is_underway() {
+                glance = Instant::now() + GLANCE;
+                // What stands in the way of looking is told by whoever comes to need it.
+                let notes = live.store.refresh().unwrap_or_default();
+                if !notes.is_empty() {
+                    let observer = Arc::clone(&live.observer);
+                    drop(inner);
+                    self.edited.store(true, Ordering::Relaxed);
+                    notes.iter().for_each(|note| observer.note(note));
+                    inner = self.lock();
+                    continue;
+                }
+            }
             let wait = match live.store.show_in() {
-                _ if live.store.is_underway() => None,
+                _ if live.store.is_underway() => GLANCE,
                 Some(time) if time.is_zero() => {
                     live.store.show_when_due();
                     continue;
                 }
-                wait => wait,
+                due => {
+                    let glance = glance.saturating_duration_since(Instant::now());
+                    due.map_or(glance, |due| due.min(glance))
+                }
             };
-            live.wakes_at = wait.map(|time| Instant::now() + time);
-            inner = match wait {
-                Some(time) => match self.lagging.wait_timeout(inner, time) {
-                    Ok((inner, _)) => inner,
-                    Err(poisoned) => poisoned.into_inner().0,
-                },
-                None => self.lagging.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            live.wakes_at = Some(Instant::now() + wait);
+            inner = match self.lagging.wait_timeout(inner, wait) {
+                Ok((inner, _)) => inner,
+                Err(poisoned) => poisoned.into_inner().0,
             };
         }
     }
@@ -136,6 +157,7 @@ impl Ledger {
                 inner: Mutex::new(Inner::Draft { state, changes: vec![] }),
                 changed: Condvar::new(),
                 lagging: Condvar::new(),
+                edited: AtomicBool::new(false),
             }),
             ferry: Ferry::new(),
             shower: Mutex::new(None),
@@ -302,7 +324,7 @@ impl Ledger {
         };
         let mut patience = Patience::new();
         loop {
-            if !patience.wait(&event, &error, &*observer, &stop) {
+            if !patience.wait(&event, &path, &error, &*observer, &stop) {
                 return Err(give_up(&event, &path, error));
             }
             match self.make(Box::new(move |_| event)) {
@@ -337,6 +359,12 @@ impl Ledger {
             Inner::Draft { .. } => vec![],
             Inner::Live(live) => live.store.take_notes(),
         }
+    }
+
+    /// Whether somebody has edited the file, as far as that was told without being asked for, since the last time that this was
+    /// asked.
+    pub fn was_edited(&self) -> bool {
+        self.shared.edited.swap(false, Ordering::Relaxed)
     }
 
     /// Looks whether somebody edited the file.

@@ -12,6 +12,8 @@ use crate::state::{Event, StateError};
 /// The first pause between two tries; each is twice as long as the one before, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a run directory that is not there is waited for.
+const GONE: Duration = Duration::from_secs(5);
 /// How often the user is told again.
 const REMINDER: Duration = Duration::from_secs(60);
 /// How soon a request to stop is noticed.
@@ -21,6 +23,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) struct Patience {
     pause: Duration,
     told: Option<Instant>,
+    /// Since when the run directory is not there any more.
+    gone: Option<Instant>,
 }
 
 impl Patience {
@@ -28,13 +32,16 @@ impl Patience {
         Patience {
             pause: FIRST_PAUSE,
             told: None,
+            gone: None,
         }
     }
 
-    /// Tells the user, and waits before the next try. Returns whether there is to be one.
+    /// Tells the user, and waits before the next try. Returns whether there is to be one: a disk that is full may be given room, a
+    /// run directory that was removed or renamed does not come back by itself.
     pub(super) fn wait(
         &mut self,
         event: &Event,
+        state_file: &Path,
         error: &StateError,
         observer: &dyn Observer,
         stop: &StopSignal,
@@ -55,6 +62,16 @@ impl Patience {
                 error.headline()
             ));
             self.told = Some(Instant::now());
+        }
+        let is_there = state_file
+            .parent()
+            .is_none_or(|directory| directory.as_os_str().is_empty() || directory.is_dir());
+        self.gone = self
+            .gone
+            .filter(|_| !is_there)
+            .or_else(|| (!is_there).then(Instant::now));
+        if self.gone.is_some_and(|since| since.elapsed() >= GONE) {
+            return false;
         }
         let until = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -21,7 +21,7 @@ impl Store {
                     self.skeleton.get_or_insert(text);
                     self.view.set_known(exists.then(Vec::new));
                     self.notes.push(format!(
-                        "{} was gone or empty; it was written anew",
+                        "{} was gone or empty; it is written anew",
                         self.shown.display()
                     ));
                     self.stale = true;
