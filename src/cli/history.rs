@@ -11,7 +11,7 @@ use super::event_words::in_words;
 use super::exit_code;
 use super::moment::locate_whole;
 use crate::plan::parse_duration;
-use crate::state::{ByHand, Happened, KeyChange, StateError, history as happened_to};
+use crate::state::{ByHand, Happened, KeyChange, StateError, history as happened_to, read};
 use crate::ui::counted;
 use crate::ui::{Align, Cell, Printer, Table, Tone};
 
@@ -41,6 +41,8 @@ pub(super) fn history(arguments: &HistoryArguments, printer: &Printer) -> Result
     if events.is_empty() {
         printer.info(if is_kept {
             "nothing is recorded that was asked for"
+        } else if read(&run.state_file).is_ok_and(|state| state.get("metadata", "run_id").is_some()) {
+            "its journal is gone: nothing is known of how it came to be"
         } else {
             "it has no journal yet: nothing that jumar did to it"
         });

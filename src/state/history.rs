@@ -1,6 +1,7 @@
 //! What happened to a run: the transitions that its journal holds, the superseded segments included.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -76,9 +77,18 @@ pub enum Moment {
 /// # Errors
 /// [`StateError::NoJournal`] when nothing is recorded, [`StateError::NotFound`] when there is no state file either, [`StateError::Io`].
 pub fn history(state_file: &Path) -> Result<Vec<Happened>, StateError> {
-    let (mut state, mut records) = all_records(state_file)?;
-    say_who(records.values_mut(), announced(&places(state_file).1));
+    let mut recorded = Recorded::read(state_file)?;
+    say_who(recorded.records.values_mut(), announced(&places(state_file).1));
+    let (mut state, mut known) = (State::default(), None);
+    let records = std::mem::take(&mut recorded.records);
     let happened = records.into_values().map(|record| {
+        // Between two segments something may be missing that was damaged.
+        if let Some((at, begun)) = recorded
+            .state_before(record.seq.saturating_sub(1))
+            .filter(|(at, _)| known != Some(*at))
+        {
+            (state, known) = (begun.clone(), Some(at));
+        }
         let changes = record.changes().map(|change| {
             let before = state.get(&change.section, &change.key).map(str::to_owned);
             state.apply(change);
@@ -107,22 +117,25 @@ pub fn history(state_file: &Path) -> Result<Vec<Happened>, StateError> {
 /// # Errors
 /// [`StateError::NoSuchMoment`], and those of [`history`].
 pub fn read_moment(state_file: &Path, moment: Moment) -> Result<State, StateError> {
-    let (mut state, records) = all_records(state_file)?;
-    let last = records.keys().next_back().copied().unwrap_or(0);
-    // The state that the first record starts from is one, too.
-    let first = records.keys().next().map_or(last, |first| first - 1);
+    let recorded = Recorded::read(state_file)?;
+    let first = recorded.first();
+    let last = recorded.records.keys().next_back().copied().unwrap_or(first).max(first);
     let wanted = match moment {
         Moment::After(number) => Some(number),
         Moment::Ago(count) => last.checked_sub(count),
     };
-    let Some(wanted) = wanted.filter(|wanted| (first..=last).contains(wanted)) else {
+    let Some((wanted, (at, state))) = wanted
+        .filter(|wanted| *wanted <= last)
+        .and_then(|wanted| Some((wanted, recorded.state_before(wanted)?)))
+    else {
         return Err(StateError::NoSuchMoment {
             path: state_file.to_owned(),
             first,
             last,
         });
     };
-    for record in records.range(..=wanted).map(|(_, record)| record) {
+    let mut state = state.clone();
+    for (_, record) in recorded.records.range((Bound::Excluded(at), Bound::Included(wanted))) {
         record.changes().for_each(|change| state.apply(change));
     }
     Ok(state)
@@ -200,41 +213,60 @@ fn say_who<'a>(records: impl Iterator<Item = &'a mut Record>, mut announced: Vec
     }
 }
 
-/// All records by number, and the state that they start from. Where two segments have the same number, as after a
-/// write that failed and was repeated, the later segment counts.
-fn all_records(state_file: &Path) -> Result<(State, BTreeMap<u64, Record>), StateError> {
-    let (_, directory) = places(state_file);
-    let mut segments = Vec::new();
-    for place in [directory.join(HISTORY), directory.clone()] {
-        let Ok(names) = RealDisk.list(&place) else { continue };
-        for name in names.into_iter().filter(|name| is_segment(name)) {
-            let path = place.join(&name);
-            let bytes = RealDisk.read(&path, u64::MAX).map_err(failure("read", &path, true))?;
-            if let Ok(segment) = Segment::parse(bytes)
-                && segment.lives
-            {
-                segments.push((segment.at, name, segment));
+/// What a run's journal and its history hold.
+struct Recorded {
+    /// The states that segments begin with, by the last event that each includes; there is one at least.
+    states: BTreeMap<u64, State>,
+    /// All records by number, those behind a damaged place included. Where two segments have the same number, as after a write
+    /// that failed and was repeated, the later segment counts.
+    records: BTreeMap<u64, Record>,
+}
+
+impl Recorded {
+    fn read(state_file: &Path) -> Result<Recorded, StateError> {
+        let (_, directory) = places(state_file);
+        let mut segments = Vec::new();
+        for place in [directory.join(HISTORY), directory.clone()] {
+            let Ok(names) = RealDisk.list(&place) else { continue };
+            for name in names.into_iter().filter(|name| is_segment(name)) {
+                let path = place.join(&name);
+                let bytes = RealDisk.read(&path, u64::MAX).map_err(failure("read", &path, true))?;
+                if let Ok(segment) = Segment::parse(bytes) {
+                    segments.push((segment.at, name, segment));
+                }
             }
         }
-    }
-    segments.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-    let mut records = BTreeMap::new();
-    let mut start = None;
-    for (at, _, mut segment) in segments {
-        let own = std::mem::take(&mut segment.records);
-        records.extend(own.into_iter().map(|record| (record.seq, record)));
-        if start.is_none() {
-            start = segment.state_at(at);
+        segments.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let (mut states, mut records) = (BTreeMap::new(), BTreeMap::new());
+        for (at, _, mut segment) in segments {
+            let own = std::mem::take(&mut segment.records);
+            let behind = std::mem::take(&mut segment.behind_damage);
+            records.extend(own.into_iter().chain(behind).map(|record| (record.seq, record)));
+            if segment.lives
+                && let Some(state) = segment.state_at(at)
+            {
+                states.insert(at, state);
+            }
+        }
+        match states.is_empty() {
+            false => Ok(Recorded { states, records }),
+            true if super::look::exists(state_file) => Err(StateError::NoJournal {
+                path: state_file.to_owned(),
+            }),
+            true => Err(StateError::NotFound {
+                path: state_file.to_owned(),
+            }),
         }
     }
-    match start {
-        Some(start) => Ok((start, records)),
-        None if super::look::exists(state_file) => Err(StateError::NoJournal {
-            path: state_file.to_owned(),
-        }),
-        None => Err(StateError::NotFound {
-            path: state_file.to_owned(),
-        }),
+
+    /// The events of which the state before them is known.
+    fn first(&self) -> u64 {
+        self.states.keys().next().copied().unwrap_or_default()
+    }
+
+    /// The last state that a segment begins with, up to an event, and the event that it is after.
+    fn state_before(&self, number: u64) -> Option<(u64, &State)> {
+        self.states.range(..=number).next_back().map(|(at, state)| (*at, state))
     }
 }
 
@@ -248,6 +280,37 @@ mod tests {
 
     fn phase(name: &str, word: &str) -> Event {
         Event::new("phase").set("phases", name, word)
+    }
+
+    #[test]
+    fn what_stands_behind_a_damaged_place_is_history_and_the_states_after_it_are_right() {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join(".experiment_state");
+        let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
+        for name in ["a", "b", "c"] {
+            store
+                .commit(Event::new("completed").set("phases", name, "completed"))
+                .unwrap();
+        }
+        drop(store);
+        let directory = home.path().join(".experiment_state.d");
+        let names = RealDisk.list(&directory).unwrap();
+        let path = directory.join(names.iter().find(|name| is_segment(name)).unwrap());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("[phases]a=completed", "[phases]a=compl\0ted")).unwrap();
+        let numbers = || -> Vec<u64> { history(&file).unwrap().iter().map(|event| event.number).collect() };
+        assert_eq!(numbers(), [1, 3, 4]);
+        // Opening it begins a new segment, from the state file: nothing of it is lost there.
+        let mut store = Store::open(&file).unwrap();
+        store.commit(Event::new("set").set("phases", "d", "pending")).unwrap();
+        drop(store);
+        let numbers = numbers();
+        assert_eq!(numbers[..3], [1, 3, 4]);
+        let last = *numbers.last().unwrap();
+        let state = read_moment(&file, Moment::After(last)).unwrap();
+        for name in ["a", "b", "c"] {
+            assert_eq!(state.get("phases", name), Some("completed"), "{name}");
+        }
     }
 
     /// A run of two hosts with an edit by hand between them.

@@ -87,6 +87,12 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
             error.for_each(|error| tell(true, error.headline(), error.remedy()));
         }
         (None, Err(error)) => return Err(error),
+        (None, Ok(_)) if !recovered.joined.is_empty() => say(
+            true,
+            format!(
+                "the journal's beginning is lost: {shown} counts, with what is completed in the rest of the journal"
+            ),
+        ),
         (None, Ok(_)) => say(true, format!("there is no journal: {shown} is all there is")),
         (Some(_), Err(error)) => say(true, error.headline()),
         (Some(_), Ok(Page::Blank)) => say(true, format!("{shown} is empty; the journal has everything")),
