@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Workplace;
+use common::{Workplace, wait_until};
 
 /// `train` reads a captured parameter, a parameter by name, a file, and makes one; `eval` waits for it.
 const SCRIPT: &str = r#"
@@ -320,4 +320,20 @@ fn explaining_writes_nothing_and_a_name_that_is_no_phase_is_answered_with_one_th
     place.jumar(&["explain", "r"]).code(0);
     assert_eq!(place.read("r/.experiment_state"), before);
     assert_eq!(trainings(&place), 1);
+}
+
+#[test]
+fn a_phase_whose_command_outlived_jumar_goes_on_and_its_end_is_known() {
+    let place =
+        Workplace::with_script("phase(\"a\", || { shell(\"touch on; until test -e go; do sleep 0.02; done\"); });");
+    let mut host = place.start(&["run", "pipeline.rhai", "--run-dir", "r"]);
+    wait_until("a runs", || place.exists("on"));
+    host.kill().expect("it is killed");
+    host.wait().expect("it is gone");
+    let why = || place.jumar(&["explain", "r", "a"]).code(0).stdout;
+    assert!(why().contains("goes on: 1 command had begun"), "{}", why());
+    place.write("go", "");
+    wait_until("the end is noted", || why().contains("goes on: 1 command had ended"));
+    place.jumar(&["resume", "r"]).code(0);
+    assert!(why().contains("completed"), "{}", why());
 }

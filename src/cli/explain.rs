@@ -9,12 +9,12 @@ use super::args::ExplainArguments;
 use super::attempt_words::{changed, joined, to_come};
 use super::error::CliError;
 use super::exit_code;
-use super::left_behind::{still_running, still_runs};
+use super::left_behind::{looked_at, still_running, still_runs};
 use super::look::{Look, With};
 use super::moment::is_a_run;
 use super::outcome::why_blocked;
 use crate::plan::{Cause, Phase, Schedule, Selection, Standing};
-use crate::run::{AttemptOutcome, attempts, locate, recorded_parameters, stale_phases, standings};
+use crate::run::{AttemptOutcome, Unfinished, attempts, locate, recorded_parameters, stale_phases, standings};
 use crate::state::{PhaseStatus, read, value};
 use crate::ui::{Align, Cell, Printer, Table, Tone, human_duration, shell_quote};
 
@@ -118,12 +118,18 @@ fn verdicts(look: &Look) -> Vec<Verdict> {
         runs[position] = true;
         schedule.finished(position, Standing::Completed);
     }
+    let is_left = look.owner.is_none() && look.moment.is_none();
+    let unfinished = is_left.then(|| Unfinished::find(&look.state, &looked_at(&look.run)));
+    let goes_on = |phase: &str| unfinished.as_ref().and_then(|unfinished| unfinished.progress(phase));
     let verdict = |(position, phase): (usize, &std::sync::Arc<Phase>)| {
         let causes = stale.iter().find(|s| s.phase == phase.name);
         let causes = causes.map(|s| s.causes.clone()).unwrap_or_default();
         let status = look.state.phase(&phase.name).unwrap_or(PhaseStatus::Pending);
         let blocked = schedule.blocked(&plan, position).map(|b| why_blocked(&b));
-        let (why, tone) = why(look, phase, status, &causes, runs[position], blocked, &stale);
+        let (why, tone) = match goes_on(&phase.name).filter(|_| runs[position]) {
+            Some(progress) => (format!("goes on: {progress}"), Tone::Accent),
+            None => why(look, phase, status, &causes, runs[position], blocked, &stale),
+        };
         Verdict {
             phase: std::sync::Arc::clone(phase),
             status,

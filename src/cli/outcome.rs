@@ -28,6 +28,9 @@ pub(super) fn show(session: &Session, report: &Report, as_json: bool, printer: &
         printer.raw_stderr(&format!("\n{}", summary(report, printer)));
     }
     if report.failures().next().is_some() {
+        if report.interrupted {
+            printer.info("\nStopped before its end; what was running is pending again. What had failed before:");
+        }
         printer.raw_stderr(&format!("\n{}", banner(session, report, printer)));
     } else if report.interrupted {
         printer.info(&format!(

@@ -103,6 +103,11 @@ impl Unfinished {
         })
     }
 
+    /// How far the commands of a phase's attempt have come, as in "1 command had ended"; `None` when there is none to go on with.
+    pub fn progress(&self, phase: &str) -> Option<String> {
+        self.get(phase).map(|attempt| said(attempt.counts()))
+    }
+
     /// Takes the attempt at one phase, to go on with it.
     pub(super) fn take(&mut self, phase: &str) -> Option<UnfinishedAttempt> {
         self.attempts.remove(phase)
