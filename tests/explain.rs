@@ -331,9 +331,11 @@ fn a_phase_whose_command_outlived_jumar_goes_on_and_its_end_is_known() {
     host.kill().expect("it is killed");
     host.wait().expect("it is gone");
     let why = || place.jumar(&["explain", "r", "a"]).code(0).stdout;
-    assert!(why().contains("goes on: 1 command had begun"), "{}", why());
+    assert!(why().contains("its command still runs"), "{}", why());
     place.write("go", "");
-    wait_until("the end is noted", || why().contains("goes on: 1 command had ended"));
+    wait_until("the end is noted", || {
+        why().contains("runs: it goes on, 1 command had ended")
+    });
     place.jumar(&["resume", "r"]).code(0);
     assert!(why().contains("completed"), "{}", why());
 }

@@ -118,18 +118,12 @@ fn verdicts(look: &Look) -> Vec<Verdict> {
         runs[position] = true;
         schedule.finished(position, Standing::Completed);
     }
-    let is_left = look.owner.is_none() && look.moment.is_none();
-    let unfinished = is_left.then(|| Unfinished::find(&look.state, &looked_at(&look.run)));
-    let goes_on = |phase: &str| unfinished.as_ref().and_then(|unfinished| unfinished.progress(phase));
     let verdict = |(position, phase): (usize, &std::sync::Arc<Phase>)| {
         let causes = stale.iter().find(|s| s.phase == phase.name);
         let causes = causes.map(|s| s.causes.clone()).unwrap_or_default();
         let status = look.state.phase(&phase.name).unwrap_or(PhaseStatus::Pending);
         let blocked = schedule.blocked(&plan, position).map(|b| why_blocked(&b));
-        let (why, tone) = match goes_on(&phase.name).filter(|_| runs[position]) {
-            Some(progress) => (format!("goes on: {progress}"), Tone::Accent),
-            None => why(look, phase, status, &causes, runs[position], blocked, &stale),
-        };
+        let (why, tone) = why(look, phase, status, &causes, runs[position], blocked, &stale);
         Verdict {
             phase: std::sync::Arc::clone(phase),
             status,
@@ -211,7 +205,13 @@ fn why(
         }
         _ => {
             let began = match last.map(|a| a.outcome) {
-                Some(AttemptOutcome::Interrupted | AttemptOutcome::Running) => "it was interrupted".into(),
+                Some(AttemptOutcome::Interrupted | AttemptOutcome::Running) => {
+                    let unfinished = Unfinished::find(&look.state, &looked_at(&look.run));
+                    match unfinished.progress(&phase.name).filter(|_| look.moment.is_none()) {
+                        Some(progress) => format!("it goes on, {progress}"),
+                        None => "it was interrupted".into(),
+                    }
+                }
                 Some(AttemptOutcome::Completed) => "it was set back".into(),
                 Some(AttemptOutcome::Failed) => {
                     to_come(&look.state, &phase.name).unwrap_or_else(|| "it is to be tried again".into())
