@@ -170,7 +170,7 @@ fn why(
     });
     let still = still.flatten();
     let because = causes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let waits_for = phase.options.after.iter().chain(&phase.options.after_any);
+    let waits_for = phase.options.waits_for();
     let unsure: Vec<&str> = waits_for
         .filter(|name| stale.iter().any(|s| s.phase == **name))
         .map(String::as_str)
@@ -206,8 +206,10 @@ fn why(
         _ => {
             let began = match last.map(|a| a.outcome) {
                 Some(AttemptOutcome::Interrupted | AttemptOutcome::Running) => {
-                    let unfinished = Unfinished::find(&look.state, &looked_at(&look.run));
-                    match unfinished.progress(&phase.name).filter(|_| look.moment.is_none()) {
+                    // What was so at an earlier moment is not found among the processes of now.
+                    let may_go_on = status == PhaseStatus::InProgress && look.moment.is_none();
+                    let found = may_go_on.then(|| Unfinished::find(&look.state, &looked_at(&look.run)));
+                    match found.and_then(|found| found.progress(&phase.name)) {
                         Some(progress) => format!("it goes on, {progress}"),
                         None => "it was interrupted".into(),
                     }

@@ -380,13 +380,7 @@ impl Begun {
         let Some(phase) = plan.find(from).map(|at| &plan.phases()[at]) else {
             return Ok(());
         };
-        let before: Vec<&str> = phase
-            .options
-            .after
-            .iter()
-            .chain(&phase.options.after_any)
-            .map(String::as_str)
-            .collect();
+        let before: Vec<&str> = phase.options.waits_for().map(String::as_str).collect();
         if before.is_empty() {
             return Ok(());
         }

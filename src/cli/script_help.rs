@@ -81,13 +81,7 @@ pub(super) fn script_help(source: &ScriptSource, session: &Session, printer: &Pr
     ]);
     let plan = session.plan();
     for phase in plan.phases() {
-        let after: Vec<&str> = phase
-            .options
-            .after
-            .iter()
-            .chain(&phase.options.after_any)
-            .map(String::as_str)
-            .collect();
+        let after: Vec<&str> = phase.options.waits_for().map(String::as_str).collect();
         let after = if after.len() > 2 {
             format!("{} and {} more", after[0], after.len() - 1)
         } else {

@@ -206,7 +206,7 @@ impl Plan {
     pub fn validate_last(&self) -> Result<(), PlanError> {
         let Some(phase) = self.phases.last() else { return Ok(()) };
         self.check_names(phase)?;
-        let mut names = phase.options.after.iter().chain(&phase.options.after_any);
+        let mut names = phase.options.waits_for();
         if names.any(|name| *name == phase.name) {
             return self.validate();
         }
@@ -214,7 +214,7 @@ impl Plan {
     }
 
     fn check_names(&self, phase: &Phase) -> Result<(), PlanError> {
-        let mut names = phase.options.after.iter().chain(&phase.options.after_any);
+        let mut names = phase.options.waits_for();
         match names.find(|name| self.position(name).is_none()) {
             None => Ok(()),
             Some(missing) => Err(PlanError::UnknownDependency {
@@ -229,12 +229,7 @@ impl Plan {
     /// The positions that a phase waits for.
     pub fn dependencies(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
         let phase = &self.phases[position];
-        phase
-            .options
-            .after
-            .iter()
-            .chain(&phase.options.after_any)
-            .filter_map(|name| self.position(name))
+        phase.options.waits_for().filter_map(|name| self.position(name))
     }
 
     /// Depth first with an explicit stack: a chain of 100,000 phases must not overflow ours.

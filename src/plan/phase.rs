@@ -73,6 +73,11 @@ pub struct PhaseOptions {
 }
 
 impl PhaseOptions {
+    /// All phases that must have finished first.
+    pub fn waits_for(&self) -> impl Iterator<Item = &String> {
+        self.after.iter().chain(&self.after_any)
+    }
+
     /// Those of a phase of which the script says nothing: one copy for all of them.
     pub fn none() -> Arc<PhaseOptions> {
         static NONE: LazyLock<Arc<PhaseOptions>> = LazyLock::new(Arc::default);

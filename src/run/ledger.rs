@@ -122,8 +122,9 @@ impl Shared {
                 let notes = live.store.refresh().unwrap_or_default();
                 if !notes.is_empty() {
                     let observer = Arc::clone(&live.observer);
-                    drop(inner);
+                    // Before anybody can look at what was merged.
                     self.edited.store(true, Ordering::Relaxed);
+                    drop(inner);
                     notes.iter().for_each(|note| observer.note(note));
                     inner = self.lock();
                     continue;

@@ -97,13 +97,7 @@ pub fn preview(
     let phases = plan.phases().iter().enumerate().map(|(position, phase)| PhasePreview {
         name: phase.name.clone(),
         number: phase.options.number,
-        after: phase
-            .options
-            .after
-            .iter()
-            .chain(&phase.options.after_any)
-            .cloned()
-            .collect(),
+        after: phase.options.waits_for().cloned().collect(),
         standing: before.get(position).copied().unwrap_or(Standing::Waiting),
         runs: runs.get(position).copied().unwrap_or(false),
         blocked: schedule.blocked(&plan, position),

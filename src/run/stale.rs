@@ -170,7 +170,7 @@ fn newer(state: &State, phase: &Phase, accepted: Option<Timestamp>) -> Vec<Cause
     let Some(own) = ended(&phase.name).max(accepted) else {
         return vec![];
     };
-    let waits_for = phase.options.after.iter().chain(&phase.options.after_any);
+    let waits_for = phase.options.waits_for();
     waits_for
         .filter(|name| state.phase(name) == Some(PhaseStatus::Completed) && ended(name) > Some(own))
         .map(|name| Cause::Newer(name.clone()))

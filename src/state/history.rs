@@ -275,6 +275,7 @@ mod tests {
     use assert_fs::TempDir;
 
     use super::super::record::Item;
+    use super::super::tests::three_completions;
     use super::*;
     use crate::state::PhaseStatus;
 
@@ -285,17 +286,7 @@ mod tests {
     #[test]
     fn what_stands_behind_a_damaged_place_is_history_and_the_states_after_it_are_right() {
         let home = TempDir::new().unwrap();
-        let file = home.path().join(".experiment_state");
-        let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
-        for name in ["a", "b", "c"] {
-            store
-                .commit(Event::new("completed").set("phases", name, "completed"))
-                .unwrap();
-        }
-        drop(store);
-        let directory = home.path().join(".experiment_state.d");
-        let names = RealDisk.list(&directory).unwrap();
-        let path = directory.join(names.iter().find(|name| is_segment(name)).unwrap());
+        let (file, path) = three_completions(&home);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("[phases]a=completed", "[phases]a=compl\0ted")).unwrap();
         let numbers = || -> Vec<u64> { history(&file).unwrap().iter().map(|event| event.number).collect() };

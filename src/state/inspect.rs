@@ -6,7 +6,7 @@ use super::disk::{Disk, RealDisk, SIZE_LIMIT, unreadable};
 use super::error::StateError;
 use super::look::{places, refuse_other_run};
 use super::page::{self, Page};
-use super::recovery::{self, HISTORY, is_segment};
+use super::recovery::{self, HISTORY, Recovered, Stamp, is_segment};
 use super::segment::Segment;
 
 /// Something that was found in a run's files.
@@ -20,6 +20,24 @@ pub struct Finding {
     pub by_hand: Option<String>,
 }
 
+impl Finding {
+    fn of(is_trouble: bool, text: String) -> Finding {
+        Finding {
+            is_trouble,
+            text,
+            by_hand: None,
+        }
+    }
+
+    fn of_error(error: &StateError) -> Finding {
+        Finding {
+            is_trouble: true,
+            text: error.headline(),
+            by_hand: error.remedy(),
+        }
+    }
+}
+
 /// Looks all of a run's files over. Nothing is locked or written.
 ///
 /// # Errors
@@ -28,14 +46,7 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
     let (file, directory) = places(state_file);
     let recovered = recovery::recover(&RealDisk, &directory)?;
     let mut findings = Vec::new();
-    let mut tell = |is_trouble: bool, text: String, by_hand: Option<String>| {
-        findings.push(Finding {
-            is_trouble,
-            text,
-            by_hand,
-        });
-    };
-    let mut say = |is_trouble: bool, text: String| tell(is_trouble, text, None);
+    let mut say = |is_trouble: bool, text: String| findings.push(Finding::of(is_trouble, text));
     let names = |place: &Path| {
         let mut names = RealDisk.list(place).unwrap_or_default();
         names.sort();
@@ -72,68 +83,74 @@ pub fn inspect(state_file: &Path) -> Result<Vec<Finding>, StateError> {
         say(false, format!("{superseded} superseded segments in {HISTORY}/"));
     }
     recovered.notes.iter().for_each(|note| say(true, note.clone()));
-    let bytes = RealDisk
-        .read(&file, SIZE_LIMIT)
-        .map_err(|error| unreadable(&RealDisk, &file, state_file, error));
-    let shown = state_file.display();
-    let page = bytes.map(|bytes| page::judge(&bytes, state_file));
-    let foreign = match (&recovered.state, &page) {
-        (Some(state), Ok(page)) => refuse_other_run(&RealDisk, &directory, state, page, state_file).err(),
-        _ => None,
-    };
-    match (&recovered.state, page) {
-        _ if foreign.is_some() => {
-            let error = foreign.iter();
-            error.for_each(|error| tell(true, error.headline(), error.remedy()));
-        }
-        (None, Err(error)) => return Err(error),
-        (None, Ok(_)) if !recovered.joined.is_empty() => say(
-            true,
-            format!(
-                "the journal's beginning is lost: {shown} counts, with what is completed in the rest of the journal"
-            ),
-        ),
-        (None, Ok(_)) => say(true, format!("there is no journal: {shown} is all there is")),
-        (Some(_), Err(error)) => say(true, error.headline()),
-        (Some(_), Ok(Page::Blank)) => say(true, format!("{shown} is empty; the journal has everything")),
-        (Some(_), Ok(Page::Cut(why))) => say(true, why),
-        (Some(_), Ok(Page::Wrong(error))) => {
-            let text = error.headline();
-            tell(true, text, error.or_remove_the_file().remedy());
-        }
-        (Some(_), Ok(Page::Loose(_))) => say(true, format!("{shown} does not say what it was made from")),
-        (Some(state), Ok(Page::Whole(content))) if content.state == *state => {
-            say(false, format!("{shown}: whole, and as the journal has it"));
-        }
-        (Some(_), Ok(Page::Whole(content))) if recovery::state_at(&RealDisk, &directory, &content.stamp).is_none() => {
-            say(
-                true,
-                format!(
-                    "{shown} was written at {}, which the journal does not have: the journal was cut, or one of the two is an older \
-                 copy; what the file says counts when the run is opened",
-                    content.stamp
-                ),
-            )
-        }
-        (Some(_), Ok(Page::Whole(_))) => say(
-            true,
-            format!("{shown} differs from the journal: it was edited, or its host ended before it was written"),
-        ),
-    }
+    findings.push(of_file(&file, state_file, &directory, &recovered)?);
     if let (Some(directory), Some(name)) = (file.parent(), file.file_name()) {
         let prefix = format!("{}.rejected-", name.to_string_lossy());
         for rejected in names(directory).iter().filter(|name| name.starts_with(&prefix)) {
-            let text = format!("{rejected}: a text that was not understood; remove it when it is not needed");
-            tell(false, text, None);
+            findings.push(Finding::of(
+                false,
+                format!("{rejected}: a text that was not understood; remove it when it is not needed"),
+            ));
         }
     }
     Ok(findings)
+}
+
+/// What there is to say of the state file, beside what its journal says.
+fn of_file(file: &Path, called: &Path, directory: &Path, recovered: &Recovered) -> Result<Finding, StateError> {
+    let bytes = RealDisk
+        .read(file, SIZE_LIMIT)
+        .map_err(|error| unreadable(&RealDisk, file, called, error));
+    let shown = called.display();
+    let Some(state) = &recovered.state else {
+        bytes?;
+        return Ok(Finding::of(
+            true,
+            if recovered.joined.is_empty() {
+                format!("there is no journal: {shown} is all there is")
+            } else {
+                format!(
+                    "the journal's beginning is lost: {shown} counts, with what is completed in the rest of the journal"
+                )
+            },
+        ));
+    };
+    let page = match bytes {
+        Ok(bytes) => page::judge(&bytes, called),
+        Err(error) => return Ok(Finding::of(true, error.headline())),
+    };
+    if let Err(error) = refuse_other_run(&RealDisk, directory, state, &page, called) {
+        return Ok(Finding::of_error(&error));
+    }
+    let is_known = |stamp: &Stamp| recovery::state_at(&RealDisk, directory, stamp).is_some();
+    Ok(match page {
+        Page::Blank => Finding::of(true, format!("{shown} is empty; the journal has everything")),
+        Page::Cut(why) => Finding::of(true, why),
+        Page::Wrong(error) => Finding::of_error(&error.or_remove_the_file()),
+        Page::Loose(_) => Finding::of(true, format!("{shown} does not say what it was made from")),
+        Page::Whole(content) if content.state == *state => {
+            Finding::of(false, format!("{shown}: whole, and as the journal has it"))
+        }
+        Page::Whole(content) if !is_known(&content.stamp) => Finding::of(
+            true,
+            format!(
+                "{shown} was written at {}, which the journal does not have: the journal was cut, or one of the two is an older \
+                 copy; what the file says counts when the run is opened",
+                content.stamp
+            ),
+        ),
+        Page::Whole(_) => Finding::of(
+            true,
+            format!("{shown} differs from the journal: it was edited, or its host ended before it was written"),
+        ),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use assert_fs::TempDir;
 
+    use super::super::tests::three_completions;
     use super::super::{Event, Store};
     use super::*;
 
@@ -171,22 +188,7 @@ mod tests {
     #[test]
     fn a_damaged_segment_is_told_and_its_completions_are_kept() {
         let home = TempDir::new().unwrap();
-        let file = home.path().join(".experiment_state");
-        let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
-        for name in ["a", "b", "c"] {
-            store
-                .commit(Event::new("completed").set("phases", name, "completed"))
-                .unwrap();
-        }
-        drop(store);
-        let directory = home.path().join(".experiment_state.d");
-        let segment = RealDisk
-            .list(&directory)
-            .unwrap()
-            .into_iter()
-            .find(|name| is_segment(name))
-            .unwrap();
-        let path = directory.join(segment);
+        let (file, path) = three_completions(&home);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("[phases]b=completed", "[phases]b=compl\0ted")).unwrap();
         std::fs::remove_file(&file).unwrap();
@@ -199,15 +201,7 @@ mod tests {
     #[test]
     fn a_journal_that_was_cut_is_told_and_what_the_file_says_counts() {
         let home = TempDir::new().unwrap();
-        let file = home.path().join(".experiment_state");
-        let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
-        store
-            .commit(Event::new("completed").set("phases", "a", "completed"))
-            .unwrap();
-        drop(store);
-        let directory = home.path().join(".experiment_state.d");
-        let names = RealDisk.list(&directory).unwrap();
-        let path = directory.join(names.iter().find(|name| is_segment(name)).unwrap());
+        let (file, path) = three_completions(&home);
         let text = std::fs::read(&path).unwrap();
         std::fs::write(&path, &text[..text.len() - 3]).unwrap();
 
@@ -220,9 +214,9 @@ mod tests {
         assert!(found.contains("which the journal does not have"), "{found}");
 
         let mut store = Store::open(&file).unwrap();
-        assert_eq!(store.state().get("phases", "a"), Some("completed"));
+        assert_eq!(store.state().get("phases", "c"), Some("completed"));
         let notes = store.take_notes().join("\n");
-        assert!(notes.contains("counts: a=completed (the journal: pending)"), "{notes}");
+        assert!(notes.contains("counts: c=completed (the journal: nothing)"), "{notes}");
         assert!(!notes.contains("by hand"), "{notes}");
         drop(store);
         assert_eq!(troubles(&file), Vec::<String>::new());

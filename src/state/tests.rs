@@ -5,6 +5,30 @@ mod documents;
 mod merges;
 mod segments;
 
+use std::path::PathBuf;
+
+use assert_fs::TempDir;
+
+use super::{Event, Store};
+
+/// A run in which `a`, `b` and `c` were completed one after the other: its state file and the one segment of its journal.
+pub(super) fn three_completions(home: &TempDir) -> (PathBuf, PathBuf) {
+    let file = home.path().join(".experiment_state");
+    let mut store = Store::create(&file, "", Event::new("created").set("phases", "a", "pending")).unwrap();
+    for name in ["a", "b", "c"] {
+        let completed = Event::new("completed").set("phases", name, "completed");
+        store.commit(completed).unwrap();
+    }
+    drop(store);
+    let entries = std::fs::read_dir(home.path().join(".experiment_state.d")).unwrap();
+    let is_segment = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("j-"))
+    };
+    let segment = entries.map(|entry| entry.unwrap().path()).find(is_segment);
+    (file, segment.unwrap())
+}
+
 /// Breaks a law unless something is so.
 fn hold(is_so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(what()) }

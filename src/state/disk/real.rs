@@ -159,7 +159,7 @@ impl Disk for RealDisk {
         let work = || (*one.lock().unwrap_or_else(PoisonError::into_inner))();
         thread::scope(|scope| {
             // Where the system gives no thread it is done first.
-            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+            if Builder::new().spawn_scoped(scope, work).is_err() {
                 work();
             }
             other();
