@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use assert_fs::TempDir;
 
+use super::disk::{Disk, RealDisk};
+use super::recovery::is_segment;
 use super::{Event, Store};
 
 /// A run in which `a`, `b` and `c` were completed one after the other: its state file and the one segment of its journal.
@@ -20,13 +22,10 @@ pub(super) fn three_completions(home: &TempDir) -> (PathBuf, PathBuf) {
         store.commit(completed).unwrap();
     }
     drop(store);
-    let entries = std::fs::read_dir(home.path().join(".experiment_state.d")).unwrap();
-    let is_segment = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("j-"))
-    };
-    let segment = entries.map(|entry| entry.unwrap().path()).find(is_segment);
-    (file, segment.unwrap())
+    let directory = home.path().join(".experiment_state.d");
+    let names = RealDisk.list(&directory).unwrap();
+    let segment = names.iter().find(|name| is_segment(name));
+    (file, directory.join(segment.unwrap()))
 }
 
 /// Breaks a law unless something is so.
